@@ -1,0 +1,1 @@
+"""Shipped cohort definitions, one YAML file a cohort."""

@@ -1,0 +1,1 @@
+"""Shipped run configurations, one YAML file a run."""

@@ -1,0 +1,137 @@
+"""Every file of ours is written through here: atomically, with checksums, under locks."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from neurofocus.errors import NeurofocusError
+
+__all__ = [
+    "atomic_folder",
+    "atomic_write",
+    "cache_dir",
+    "sha256_file",
+    "sweep_partial",
+    "write_bytes",
+    "write_json",
+    "write_text",
+]
+
+_PARTIAL = ".nf-partial"
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path`` that replaces it when the block ends well.
+
+    The data are flushed to disk before the rename, so a reader sees the old file or the whole new one,
+    even after a crash. If the block raises, nothing is left behind.
+
+    Raises:
+        NeurofocusError: if the disk is full, the folder is not writable or does not fit the quota.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The suffix stays last so that writers that look at it (nibabel, matplotlib) choose the right format.
+    temporary = path.with_name(f".{uuid.uuid4().hex}{_PARTIAL}.{path.name}")
+    try:
+        yield temporary
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        _explain(error, path)
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Give a temporary folder beside ``path`` that becomes it when the block ends well.
+
+    A folder already at ``path`` is kept and the new one dropped: whoever came first wins.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{uuid.uuid4().hex}{_PARTIAL}.{path.name}")
+    temporary.mkdir()
+    try:
+        yield temporary
+        if not path.exists():
+            temporary.rename(path)
+            _sync_folder(path.parent)
+    except OSError as error:
+        _explain(error, path)
+        raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` atomically."""
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` to ``path`` atomically as UTF-8."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` to ``path`` atomically as indented JSON; NaN and infinity are refused."""
+    write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def sha256_file(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sweep_partial(folder: Path) -> int:
+    """Remove what an interrupted writer left in ``folder`` (not below it); return how many entries went."""
+    found = list(folder.glob(f".*{_PARTIAL}.*"))
+    for entry in found:
+        if entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
+    return len(found)
+
+
+def cache_dir() -> Path:
+    """Return the cache folder: ``$NEUROFOCUS_CACHE``, else ``$XDG_CACHE_HOME/neurofocus``, else ``~/.cache/neurofocus``."""
+    if own := os.environ.get("NEUROFOCUS_CACHE"):
+        return Path(own)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "neurofocus"
+
+
+def _sync_folder(folder: Path) -> None:
+    """Flush a rename to disk where the platform allows opening folders."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows cannot open folders; the rename itself is still atomic there
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _explain(error: OSError, path: Path) -> None:
+    """Turn a full disk or a missing permission into an error that the user can mend."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        raise NeurofocusError(
+            f"{path}: the disk is full; free some space or choose another folder with --out, then run again"
+        ) from error
+    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+        raise NeurofocusError(f"{path}: not writable; choose another folder with --out") from error

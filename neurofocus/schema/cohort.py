@@ -1,0 +1,53 @@
+"""What a cohort is: where its files are, what its labels mean, what results to expect."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from neurofocus.schema.base import Settings
+
+__all__ = ["CohortSpec", "Expectation", "SimulationConfig"]
+
+
+class SimulationConfig(Settings):
+    """How an embedded cohort is drawn; see docs/simulation.md for the recipe."""
+
+    labels: Literal["disease", "null"] = Field("disease", description="null: labels carry nothing")
+    subjects: int = Field(96, ge=8)
+    seed: int = Field(0, ge=0)
+    severity: float = Field(1.0, ge=0, description="multiplies the literature's mean changes")
+    confounded: bool = Field(False, description="ties the label to site and noise")
+    voxel_mm: float = Field(2.0, gt=0)
+
+
+class Expectation(Settings):
+    """An honest range to print beside a result, with its source."""
+
+    metric: str
+    low: float
+    high: float
+    source: str
+
+
+class CohortSpec(Settings):
+    """One cohort; readable by a neuroscientist who knows no Python."""
+
+    name: str
+    title: str
+    description: str
+    layout: Literal["bids"]
+    label_column: str = "diagnosis"
+    classes: dict[str, list[str]] = Field(description="class name -> values of label_column, in class order")
+    session_rule: Literal["first"] = "first"
+    suffix: str = Field("T1w", description="BIDS suffix of the scans to use")
+    config: str = Field("mri", description="the run configuration used when none is named")
+    synthetic: bool = False
+    simulation: SimulationConfig | None = None
+    expectations: tuple[Expectation, ...] = ()
+
+    @model_validator(mode="after")
+    def _classes_disjoint(self) -> "CohortSpec":
+        values = [value for group in self.classes.values() for value in group]
+        if len(self.classes) < 2 or len(values) != len(set(values)):
+            raise ValueError(f"classes {self.classes} need at least two names and no shared value")
+        return self

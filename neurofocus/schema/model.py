@@ -1,0 +1,105 @@
+"""What the Uni-AdaFocus network looks like (paper sections 3 and 4, appendix H.1)."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from neurofocus.schema.base import Settings
+
+__all__ = [
+    "ClassifierConfig",
+    "EncoderConfig",
+    "EncoderName",
+    "ModelConfig",
+    "PatchConfig",
+    "SpatialPolicyConfig",
+    "TemporalPolicyConfig",
+]
+
+EncoderName = Literal["mobilenet_v2", "resnet18", "resnet34", "resnet50", "efficientnet_lite0"]
+
+
+class EncoderConfig(Settings):
+    """One of the two encoders, f_G or f_L."""
+
+    name: EncoderName
+    width: float = Field(1.0, gt=0, le=4, description="channel multiplier; 1 is the published network")
+    weights: str | None = Field(None, description="a file, a URL (with sha256), or 'package'; none: random")
+    weights_sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
+
+
+class PatchConfig(Settings):
+    """Deformable patches (section 4.1.2): side lengths are fractions of the frame's side."""
+
+    min_fraction: float = Field(96 / 224, gt=0, le=1)
+    max_fraction: float = Field(1.0, gt=0, le=1)
+    deformable: bool = Field(True, description="off: every patch is patch_size x patch_size (table 7)")
+    antialias: bool = Field(True, description="low-pass when a crop shrinks; released checkpoints: off")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "PatchConfig":
+        if self.min_fraction > self.max_fraction:
+            raise ValueError(
+                f"min_fraction {self.min_fraction} exceeds max_fraction {self.max_fraction}; lower the first"
+            )
+        return self
+
+
+class SpatialPolicyConfig(Settings):
+    """The branch of the policy that places the boxes (appendix H.1)."""
+
+    channels: int = Field(128, ge=1)
+    scope: Literal["frame", "clip"] = Field("frame", description="one box a glance frame, or one a clip")
+
+
+class TemporalPolicyConfig(Settings):
+    """The branch of the policy that weighs the frames (section 4.2)."""
+
+    channels: int = Field(64, ge=1)
+    dynamic: bool = Field(True, description="off: focus frames are sampled uniformly (table 7)")
+
+
+class ClassifierConfig(Settings):
+    """f_C: accumulated max-pooling with one head a step, or the average of per-frame predictions."""
+
+    kind: Literal["max_pooling", "average"] = "max_pooling"
+    hidden: int = Field(4096, ge=1, description="width of the two embeddings (max_pooling only)")
+    dropout: float = Field(0.2, ge=0, lt=1)
+    reuse_global: bool = Field(True, description="off: e^G does not enter f_C (table 8)")
+
+
+class ModelConfig(Settings):
+    """The whole model: T0, T_G, T_L, P and its parts."""
+
+    num_classes: int = Field(2, ge=2)
+    frame_size: int = Field(224, ge=16, description="height and width of a frame, pixels")
+    glance_size: int | None = Field(
+        None, ge=16, description="f_G sees frames resized to this; none: frame_size"
+    )
+    frame_channels: Literal[1, 3] = Field(3, description="1: gray slices; 3: colour frames")
+    gray_input: Literal["repeat", "average"] = Field(
+        "repeat", description="gray frames: repeated to 3 channels, or the first convolution takes 1 channel"
+    )
+    num_frames: int = Field(48, ge=1, description="T0")
+    num_glance_frames: int = Field(16, ge=1, description="T_G")
+    num_focus_frames: int = Field(16, ge=1, description="T_L")
+    patch_size: int = Field(128, ge=16, description="P, pixels")
+    global_encoder: EncoderConfig = EncoderConfig(name="mobilenet_v2")
+    local_encoder: EncoderConfig = EncoderConfig(name="resnet50")
+    patches: PatchConfig = PatchConfig()
+    spatial_policy: SpatialPolicyConfig = SpatialPolicyConfig()
+    temporal_policy: TemporalPolicyConfig = TemporalPolicyConfig()
+    classifier: ClassifierConfig = ClassifierConfig()
+    auxiliary_dropout: float = Field(0.2, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "ModelConfig":
+        if self.num_frames % self.num_glance_frames:
+            raise ValueError(
+                f"num_glance_frames {self.num_glance_frames} does not divide num_frames {self.num_frames}"
+            )
+        if self.num_focus_frames > self.num_frames:
+            raise ValueError(f"num_focus_frames {self.num_focus_frames} exceeds num_frames {self.num_frames}")
+        if not self.patches.deformable and self.patch_size > self.frame_size:
+            raise ValueError(f"patch_size {self.patch_size} exceeds frame_size {self.frame_size}")
+        return self

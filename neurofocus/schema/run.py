@@ -1,0 +1,115 @@
+"""One run, typed: data, preparation, augmentation, model and training."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from neurofocus.schema.base import Settings
+from neurofocus.schema.model import ModelConfig
+
+__all__ = [
+    "AugmentConfig",
+    "DataConfig",
+    "LearningRates",
+    "ObjectiveConfig",
+    "PrepareConfig",
+    "RunConfig",
+    "TrainConfig",
+]
+
+
+class PrepareConfig(Settings):
+    """How one scan becomes frames; the same for every scan of a run and for prediction."""
+
+    bias_correction: bool = Field(True, description="N4 on native scans")
+    registration: Literal["affine", "none"] = "affine"
+    brain_mask: Literal["template", "deepbet", "none"] = "template"
+    axis: Literal["coronal", "axial", "sagittal"] = "coronal"
+    range_mm: tuple[float, float] = Field((-70.0, 40.0), description="MNI millimetres along the axis")
+    slice_spacing_mm: float = Field(2.0, gt=0)
+    pixel_mm: float = Field(1.0, gt=0)
+    clip_percentiles: tuple[float, float] = (0.5, 99.5)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "PrepareConfig":
+        if self.range_mm[0] >= self.range_mm[1]:
+            raise ValueError(f"range_mm {self.range_mm} must be increasing, for example [-70, 40]")
+        low, high = self.clip_percentiles
+        if not 0 <= low < high <= 100:
+            raise ValueError(f"clip_percentiles {self.clip_percentiles} must be increasing within 0..100")
+        return self
+
+
+class AugmentConfig(Settings):
+    """Training augmentation of one case, drawn once a case and epoch."""
+
+    probability: float = Field(0.5, ge=0, le=1, description="of each of bias field, gamma and noise")
+    rotate_degrees: float = Field(5.0, ge=0, le=45)
+    translate_mm: float = Field(4.0, ge=0)
+    scale_fraction: float = Field(0.05, ge=0, lt=1)
+    bias_field: float = Field(0.15, ge=0)
+    gamma: tuple[float, float] = (0.8, 1.25)
+    noise_sd: float = Field(0.05, ge=0, description="in units of the in-mask standard deviation")
+    flip_left_right: bool = False
+
+
+class DataConfig(Settings):
+    """Folds and loading."""
+
+    folds: int = Field(5, ge=2)
+    validation_fraction: float = Field(0.25, gt=0, lt=1, description="of each training part, by subject")
+    num_workers: int = Field(0, ge=0)
+    prepare_jobs: int = Field(2, ge=1, description="scans prepared at a time")
+
+
+class LearningRates(Settings):
+    """Peak learning rates a parameter group (appendix H.3)."""
+
+    global_encoder: float = Field(0.001, gt=0)
+    local_encoder: float = Field(0.002, gt=0)
+    classifier: float = Field(0.04, gt=0)
+    policy: float = Field(0.0004, gt=0)
+
+
+class ObjectiveConfig(Settings):
+    """Which terms of Eq. 22 are on (tables 6 and 7 switch them off)."""
+
+    auxiliary: bool = Field(True, description="Eq. 11")
+    diversity: bool = Field(True, description="Eq. 12")
+    stop_gradient: bool = Field(True, description="no gradient from the policy into f_G")
+    policy_gradient: Literal["features", "pixels"] = Field("features", description="Eq. 14, or Eq. 8")
+    size_weight: float = Field(1.0, ge=0, description="alpha of Eq. 15, sizes as fractions of the free range")
+    num_mc_samples: int = Field(128, ge=1, description="M of Eq. 19")
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+
+
+class TrainConfig(Settings):
+    """Optimisation of one fold."""
+
+    epochs: int = Field(50, ge=1)
+    batch_size: int = Field(32, ge=1)
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    learning_rates: LearningRates = LearningRates()
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(2e-4, ge=0)
+    warmup_epochs: int = Field(0, ge=0)
+    grad_clip: float | None = Field(None, gt=0, description="largest global gradient norm")
+    amp: Literal["off", "bf16", "fp16"] = "off"
+    ema_decay: float | None = Field(None, gt=0, lt=1)
+    patience: int | None = Field(None, ge=1, description="epochs without a better validation loss")
+    class_balanced: bool = Field(True, description="weigh the loss by inverse class frequency")
+    deterministic: bool = True
+    objective: ObjectiveConfig = ObjectiveConfig()
+
+
+class RunConfig(Settings):
+    """Everything that decides a run's numbers."""
+
+    cohort: str | None = Field(None, description="a shipped cohort's name or a cohort YAML file")
+    seed: int = Field(0, ge=0)
+    threads: int | None = Field(None, ge=1, description="CPU threads of torch; none: all cores")
+    data: DataConfig = DataConfig()
+    prepare: PrepareConfig = PrepareConfig()
+    augment: AugmentConfig = AugmentConfig()
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
