@@ -9,6 +9,7 @@ from neurofocus.schema.model import ModelConfig
 
 __all__ = [
     "AugmentConfig",
+    "BundleConfig",
     "DataConfig",
     "LearningRates",
     "ObjectiveConfig",
@@ -102,6 +103,14 @@ class TrainConfig(Settings):
     objective: ObjectiveConfig = ObjectiveConfig()
 
 
+class BundleConfig(Settings):
+    """How the models of a run are packed for prediction."""
+
+    weights: Literal["float32", "float16"] = Field(
+        "float32", description="float16 halves the matrices; norms and statistics stay float32"
+    )
+
+
 class RunConfig(Settings):
     """Everything that decides a run's numbers."""
 
@@ -113,3 +122,4 @@ class RunConfig(Settings):
     augment: AugmentConfig = AugmentConfig()
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
+    bundle: BundleConfig = BundleConfig()

@@ -1,0 +1,144 @@
+"""The bundle: one folder with everything that prediction needs, verified by checksums."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from neurofocus.errors import BundleError
+from neurofocus.files import atomic_folder, sha256_file, write_bytes, write_text
+from neurofocus.model.uni_adafocus import UniAdaFocus
+from neurofocus.resources import resource_path
+from neurofocus.schema.bundle import BundleManifest, FoldEntry
+from neurofocus.schema.model import ModelConfig
+
+__all__ = ["INTENDED_USE", "ModelBundle", "default_bundle", "load_bundle", "pack_weights", "save_bundle"]
+
+INTENDED_USE = (
+    "Research use only. Not a medical device; not for diagnosis or for any decision about a person."
+)
+_MANIFEST = "bundle.json"
+
+
+@dataclass(frozen=True)
+class ModelBundle:
+    """A loaded bundle: its manifest and one model a fold, in evaluation mode."""
+
+    manifest: BundleManifest
+    models: tuple[UniAdaFocus, ...]
+    sha256: str
+
+    @property
+    def threshold(self) -> float | None:
+        """The mean of the folds' validation thresholds on the positive class; None: the largest probability."""
+        thresholds = [fold.threshold for fold in self.manifest.folds if fold.threshold is not None]
+        return sum(thresholds) / len(thresholds) if thresholds else None
+
+
+def default_bundle() -> Path:
+    """Return the folder of the small SYNTHETIC demo bundle that ships with the package."""
+    return resource_path("bundles", "demo")
+
+
+def pack_weights(state: dict[str, Tensor], precision: Literal["float32", "float16"]) -> bytes:
+    """Return a state dict as safetensors bytes; ``float16`` halves matrices and kernels only.
+
+    Normalisation parameters and running statistics (one axis) stay float32: they are tiny and their
+    range is not bounded.
+    """
+    half = precision == "float16"
+    packed = {
+        name: (value.half() if half and value.is_floating_point() and value.ndim >= 2 else value).contiguous()
+        for name, value in state.items()
+    }
+    return save_tensors(packed)
+
+
+def save_bundle(folder: Path, manifest: BundleManifest, weights: list[bytes]) -> None:
+    """Write a bundle folder in one step.
+
+    Args:
+        folder: the folder to make; an older one must be gone.
+        manifest: its ``folds`` are replaced by entries with the real checksums; order as ``weights``.
+        weights: one safetensors file a fold, as bytes from ``pack_weights``.
+    """
+    with atomic_folder(folder) as temporary:
+        entries = []
+        for entry, data in zip(manifest.folds, weights, strict=True):
+            write_bytes(temporary / entry.file, data)
+            entries.append(
+                FoldEntry(
+                    file=entry.file, sha256=sha256_file(temporary / entry.file), threshold=entry.threshold
+                )
+            )
+        complete = manifest.model_copy(update={"folds": tuple(entries)})
+        write_text(temporary / _MANIFEST, complete.model_dump_json(indent=2) + "\n")
+
+
+def load_bundle(folder: Path, device: torch.device | str = "cpu") -> ModelBundle:
+    """Read and verify a bundle.
+
+    Raises:
+        BundleError: a file is missing or damaged, or the manifest is not one of ours.
+    """
+    path = folder / _MANIFEST
+    try:
+        text = path.read_bytes()
+    except OSError:
+        raise BundleError(
+            f"{folder}: not a bundle (no readable {_MANIFEST}); give the folder 'bundle' of a finished 'neurofocus cv'"
+        ) from None
+    try:
+        manifest = BundleManifest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise BundleError(
+            f"{path}: {where}: {first['msg']}; use a bundle of this version of neurofocus or make it again"
+        ) from None
+    models = tuple(_load_model(folder, entry, manifest, device) for entry in manifest.folds)
+    return ModelBundle(manifest, models, sha256_file(path))
+
+
+def _load_model(
+    folder: Path, entry: FoldEntry, manifest: BundleManifest, device: torch.device | str
+) -> UniAdaFocus:
+    path = folder / entry.file
+    if not path.is_file():
+        raise BundleError(f"{path}: missing; copy the whole bundle folder again")
+    seen = sha256_file(path)
+    if seen != entry.sha256:
+        raise BundleError(
+            f"{path}: damaged (SHA-256 {seen[:12]}…, expected {entry.sha256[:12]}…); copy it again"
+        )
+    try:
+        state = {name: _widen(value) for name, value in load_tensors(path.read_bytes()).items()}
+        model = UniAdaFocus(without_initial_weights(manifest.config.model))
+        model.load_state_dict(state)
+    except (SafetensorError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise BundleError(
+            f"{path}: does not fit the bundle's configuration ({reason}); make the bundle again"
+        ) from None
+    return model.to(device).eval()
+
+
+def without_initial_weights(config: ModelConfig) -> ModelConfig:
+    """Return the configuration with random encoders: trained weights follow, so none need be fetched."""
+    bare = {"weights": None, "weights_sha256": None}
+    return config.model_copy(
+        update={
+            "global_encoder": config.global_encoder.model_copy(update=bare),
+            "local_encoder": config.local_encoder.model_copy(update=bare),
+        }
+    )
+
+
+def _widen(value: Tensor) -> Tensor:
+    return value.float() if value.dtype == torch.float16 else value
