@@ -14,6 +14,7 @@ __all__ = [
     "PatchConfig",
     "SpatialPolicyConfig",
     "TemporalPolicyConfig",
+    "without_initial_weights",
 ]
 
 EncoderName = Literal["mobilenet_v2", "resnet18", "resnet34", "resnet50", "efficientnet_lite0"]
@@ -103,3 +104,14 @@ class ModelConfig(Settings):
         if not self.patches.deformable and self.patch_size > self.frame_size:
             raise ValueError(f"patch_size {self.patch_size} exceeds frame_size {self.frame_size}")
         return self
+
+
+def without_initial_weights(config: ModelConfig) -> ModelConfig:
+    """Return the configuration with random encoders: where trained weights follow, none need be fetched."""
+    bare = {"weights": None, "weights_sha256": None}
+    return config.model_copy(
+        update={
+            "global_encoder": config.global_encoder.model_copy(update=bare),
+            "local_encoder": config.local_encoder.model_copy(update=bare),
+        }
+    )

@@ -16,7 +16,7 @@ from neurofocus.files import atomic_folder, sha256_file, write_bytes, write_text
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.resources import resource_path
 from neurofocus.schema.bundle import BundleManifest, FoldEntry
-from neurofocus.schema.model import ModelConfig
+from neurofocus.schema.model import without_initial_weights
 
 __all__ = ["INTENDED_USE", "ModelBundle", "default_bundle", "load_bundle", "pack_weights", "save_bundle"]
 
@@ -127,17 +127,6 @@ def _load_model(
             f"{path}: does not fit the bundle's configuration ({reason}); make the bundle again"
         ) from None
     return model.to(device).eval()
-
-
-def without_initial_weights(config: ModelConfig) -> ModelConfig:
-    """Return the configuration with random encoders: trained weights follow, so none need be fetched."""
-    bare = {"weights": None, "weights_sha256": None}
-    return config.model_copy(
-        update={
-            "global_encoder": config.global_encoder.model_copy(update=bare),
-            "local_encoder": config.local_encoder.model_copy(update=bare),
-        }
-    )
 
 
 def _widen(value: Tensor) -> Tensor:

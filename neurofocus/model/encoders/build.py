@@ -7,6 +7,7 @@ from neurofocus.model.encoders.efficientnet_lite import EfficientNetLite0
 from neurofocus.model.encoders.mobilenet import MobileNetV2
 from neurofocus.model.encoders.protocol import Encoder
 from neurofocus.model.encoders.resnet import ResNet
+from neurofocus.model.encoders.weights import load_initial_weights
 from neurofocus.schema.model import EncoderConfig, EncoderName
 
 __all__ = ["build_encoder"]
@@ -33,7 +34,14 @@ _ENCODERS: dict[EncoderName, Callable[[int, float], Encoder]] = {
 def build_encoder(config: EncoderConfig, in_channels: int) -> Encoder:
     """Return the encoder that ``config`` names, for images of ``in_channels`` channels.
 
+    Without configured weights its parameters are random, from torch's global generator.
+
     Raises:
-        ConfigError: if the encoder does not come in the configured width.
+        ConfigError: if the encoder does not come in the configured width, or its weights' source is
+            not acceptable.
+        BundleError: if the weight file is missing, damaged or of another network.
     """
-    return _ENCODERS[config.name](in_channels, config.width)
+    encoder = _ENCODERS[config.name](in_channels, config.width)
+    if config.weights is not None:
+        load_initial_weights(encoder, config)
+    return encoder
