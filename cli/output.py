@@ -1,0 +1,55 @@
+"""What commands print: results on standard output, everything else on standard error."""
+
+import json
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from neurofocus.workflows.cross_validate import CrossValidationResult
+
+__all__ = ["print_json", "set_up_logging", "summary_lines"]
+
+_HEADLINES = ("balanced_accuracy", "roc_auc", "accuracy", "sensitivity", "specificity")
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document on standard output."""
+    typer.echo(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False))
+
+
+def set_up_logging(verbose: bool) -> None:
+    """Send the package's log lines to standard error."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("neurofocus")
+    logger.handlers = [handler]
+    logger.propagate = False
+    logger.setLevel(logging.DEBUG if verbose else logging.INFO)
+
+
+def summary_lines(result: "CrossValidationResult") -> list[str]:
+    """Return the few lines a person reads after a cross-validation."""
+    if result.metrics is None:
+        return [f"{result.out}: {result.message}"]
+    metrics = result.metrics
+    lines = []
+    if metrics["synthetic"]:
+        lines.append("SYNTHETIC cohort: these numbers say nothing about patients.")
+    for name in _HEADLINES:
+        if (entry := metrics["pooled"].get(name)) and entry["value"] is not None:
+            lines.append(
+                f"{name:<18} {entry['value']:.3f}  (95 % interval {entry['low']:.3f} to {entry['high']:.3f})"
+            )
+    baseline = metrics["baseline"]
+    lines.append("baseline           " + ", ".join(f"{name} {value:.3f}" for name, value in baseline.items()))
+    if ceiling := metrics.get("bayes_ceiling"):
+        lines.append(
+            f"Bayes ceiling      ROC-AUC {ceiling['auc']:.3f}, balanced accuracy {ceiling['balanced_accuracy']:.3f}"
+        )
+    lines.append(f"mean GFLOPs a case {metrics['mean_gflops']:.4f}  (1e9 multiply-adds)")
+    lines.append(f"report             {result.out / 'report.html'}")
+    lines.append(f"bundle             {result.out / 'bundle'}")
+    return lines

@@ -1,0 +1,128 @@
+"""``run.json``: what a run folder was started with; a changed configuration is refused."""
+
+import hashlib
+import json
+import platform
+import shutil
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from neurofocus import __version__
+from neurofocus.errors import ConfigError
+from neurofocus.files import sweep_partial, write_json
+from neurofocus.schema.run import RunConfig
+
+__all__ = ["config_hash", "open_run", "provenance"]
+
+_RECORD = "run.json"
+_PACKAGES = (
+    "torch",
+    "monai",
+    "pytorch-ignite",
+    "nibabel",
+    "simpleitk",
+    "nilearn",
+    "scikit-learn",
+    "numpy",
+    "pandas",
+)
+# Settings that change how fast a run is, never its numbers.
+_HARMLESS = {"data": ("num_workers", "prepare_jobs")}
+
+
+def open_run(out: Path, config: RunConfig, *, fresh: bool) -> dict[str, Any]:
+    """Start or continue the run folder and return its record.
+
+    Args:
+        out: the run folder.
+        config: the configuration of this call.
+        fresh: remove an older run of ours in ``out`` first.
+
+    Raises:
+        ConfigError: the folder holds something else, or a run with other settings.
+    """
+    path = out / _RECORD
+    if fresh and path.is_file():
+        shutil.rmtree(out)
+    if path.is_file():
+        record = _read(path)
+        _refuse_change(record.get("config", {}), config, out)
+        sweep_partial(out)
+        return record
+    if out.is_dir() and any(
+        entry.name != ".lock" and ".nf-partial" not in entry.name for entry in out.iterdir()
+    ):
+        raise ConfigError(
+            f"--out {out}: holds files but no {_RECORD}, so it is not a run; choose another folder"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    sweep_partial(out)
+    record = {
+        "config": config.model_dump(mode="json"),
+        "config_sha256": config_hash(config),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "provenance": provenance(),
+    }
+    write_json(path, record)
+    return record
+
+
+def config_hash(config: RunConfig) -> str:
+    """Return the SHA-256 of the settings that decide a run's numbers."""
+    return hashlib.sha256(
+        json.dumps(_decisive(config.model_dump(mode="json")), sort_keys=True).encode()
+    ).hexdigest()
+
+
+def provenance() -> dict[str, Any]:
+    """Return the versions and the platform that a result was computed with; nothing that names a person or a path."""
+    versions = {"neurofocus": __version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:  # an optional distribution name on some platforms
+            versions[package] = "unknown"
+    return {"versions": versions, "platform": platform.system(), "machine": platform.machine()}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise ConfigError(f"{path}: not readable JSON; add --fresh to start this run again") from None
+    if not isinstance(record, dict):
+        raise ConfigError(f"{path}: not a run record; choose another --out folder")
+    return record
+
+
+def _refuse_change(old: dict[str, Any], config: RunConfig, out: Path) -> None:
+    before, now = _flatten(_decisive(old)), _flatten(_decisive(config.model_dump(mode="json")))
+    changed = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
+    if changed:
+        shown = "; ".join(f"{key} was {before.get(key)!r}, now {now.get(key)!r}" for key in changed[:3])
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        raise ConfigError(
+            f"--out {out}: was started with other settings ({shown}{more}); "
+            "use the old settings to continue, --fresh to start again, or another --out"
+        )
+
+
+def _decisive(config: dict[str, Any]) -> dict[str, Any]:
+    return {
+        group: {key: value for key, value in values.items() if key not in _HARMLESS.get(group, ())}
+        if isinstance(values, dict)
+        else values
+        for group, values in config.items()
+    }
+
+
+def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat.update(_flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
