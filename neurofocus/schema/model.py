@@ -36,12 +36,19 @@ class PatchConfig(Settings):
     max_fraction: float = Field(1.0, gt=0, le=1)
     deformable: bool = Field(True, description="off: every patch is patch_size x patch_size (table 7)")
     antialias: bool = Field(True, description="low-pass when a crop shrinks; released checkpoints: off")
+    padding: Literal["border", "zeros"] = Field(
+        "border", description="what lies outside the frame, within half a pixel; released checkpoints: zeros"
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> "PatchConfig":
         if self.min_fraction > self.max_fraction:
             raise ValueError(
                 f"min_fraction {self.min_fraction} exceeds max_fraction {self.max_fraction}; lower the first"
+            )
+        if self.antialias and self.padding == "zeros":
+            raise ValueError(
+                "padding 'zeros' needs antialias false; set padding to 'border' or antialias to false"
             )
         return self
 

@@ -1,0 +1,170 @@
+"""Which frames are glanced at and which are looked at closely (section 4.2, appendix C, Eq. 16-21).
+
+Random draws take a generator and are made on its device, so that a run does not depend on the accelerator;
+without a generator every choice is the deterministic one of evaluation.
+"""
+
+import torch
+from torch import Tensor
+
+__all__ = [
+    "draw_frames",
+    "expected_frame_loss",
+    "glance_frame_indices",
+    "num_mc_draws",
+    "quantile_frames",
+    "uniform_frames",
+]
+
+_TINY = 1e-30  # a weight that underflowed still takes part: last in order, with a finite logarithm
+
+
+def glance_frame_indices(
+    batch: int, num_frames: int, num_glance_frames: int, *, generator: torch.Generator | None
+) -> Tensor:
+    """Choose one frame in each of T_G equal groups of the T0 frames.
+
+    Args:
+        batch: number of cases.
+        num_frames: T0.
+        num_glance_frames: T_G, a divisor of T0.
+        generator: draws uniformly within each group, per case; None: the group's middle.
+
+    Returns:
+        Strictly increasing indices, int64 [B, T].
+    """
+    group = num_frames // num_glance_frames
+    starts = torch.arange(num_glance_frames) * group
+    if generator is None:
+        return (starts + group // 2).expand(batch, -1)
+    shape = (batch, num_glance_frames)
+    return starts + torch.randint(group, shape, generator=generator, device=generator.device).cpu()
+
+
+def uniform_frames(
+    batch: int, num_frames: int, num_focus_frames: int, *, generator: torch.Generator | None
+) -> Tensor:
+    """Choose T_L of T0 frames evenly: dynamic frame sampling switched off (table 7).
+
+    Args:
+        batch: number of cases.
+        num_frames: T0.
+        num_focus_frames: T_L.
+        generator: draws a position in each of T_L equal segments, per case; None: their middles.
+
+    Returns:
+        Strictly increasing indices, int64 [B, F].
+    """
+    segment = torch.arange(num_focus_frames)
+    if generator is None:  # in integers, so that no rounding moves a middle that falls between two frames
+        indices = ((2 * segment + 1) * num_frames // (2 * num_focus_frames)).expand(batch, -1)
+    else:
+        shape = (batch, num_focus_frames)
+        offset = torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float64).cpu()
+        indices = ((segment + offset) * num_frames / num_focus_frames).long()
+    return _strictly_increasing(indices, num_frames)
+
+
+def quantile_frames(frame_weights: Tensor, num_frames: int, num_focus_frames: int) -> Tensor:
+    """Choose T_L of T0 frames at evenly spaced quantiles of the weights (appendix C, test time).
+
+    The cumulative distribution is linear inside each of the T_G bins and is inverted at (i + 1/2) / T_L. A frame
+    that is already taken gives way to the next one, as in the released code, so a peak spills to its right.
+
+    Args:
+        frame_weights: [B, T], each row a distribution.
+        num_frames: T0.
+        num_focus_frames: T_L.
+
+    Returns:
+        Strictly increasing indices, int64 [B, F].
+    """
+    weights = frame_weights.detach().double()
+    bins = weights.shape[1]
+    upper = weights @ torch.ones(bins, bins, dtype=weights.dtype, device=weights.device).triu()
+    upper[:, -1] = 1.0
+    quantile = (
+        torch.arange(num_focus_frames, dtype=weights.dtype, device=weights.device) + 0.5
+    ) / num_focus_frames
+    quantile = quantile.expand(len(weights), -1).contiguous()
+    hit = torch.searchsorted(upper, quantile).clamp(max=bins - 1)
+    mass = weights.gather(1, hit).clamp_min(_TINY)
+    within = 1 - (upper.gather(1, hit) - quantile) / mass
+    position = (hit + within.clamp(0, 1)) / bins
+    return _strictly_increasing((position * num_frames).long().clamp(max=num_frames - 1), num_frames)
+
+
+def draw_frames(
+    frame_weights: Tensor, num_frames: int, num_focus_frames: int, *, generator: torch.Generator
+) -> Tensor:
+    """Draw T_L of T0 frames by weighted sampling without replacement (Eq. 16, training).
+
+    Each of the T_G weights is shared equally by the T0 / T_G frames of its bin. One Gumbel top-k draw replaces
+    the T_L sequential ones: the same distribution.
+
+    Args:
+        frame_weights: [B, T], each row a distribution.
+        num_frames: T0, a multiple of T.
+        num_focus_frames: T_L.
+        generator: source of randomness.
+
+    Returns:
+        Strictly increasing indices, int64 [B, F].
+    """
+    weights = frame_weights.detach().repeat_interleave(num_frames // frame_weights.shape[1], dim=1)
+    return _draw_order(weights, generator)[:, :num_focus_frames].sort(-1).values
+
+
+def num_mc_draws(num_frames: int, num_glance_frames: int, num_focus_frames: int) -> int:
+    """Return T1 = floor(T_L / T0 * T_G), at least 1: the draws among glance frames (appendix C)."""
+    return max(1, num_focus_frames * num_glance_frames // num_frames)
+
+
+def expected_frame_loss(
+    frame_weights: Tensor,
+    frame_losses: Tensor,
+    *,
+    num_draws: int,
+    num_samples: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """Estimate the expected loss of the sampled frames, differentiably in the weights (Eq. 17-21).
+
+    One Gumbel top-k draw orders all frames of a Monte Carlo sample and so gives every prefix at once. What is left
+    after i - 1 draws is the tail of that order, so the numerators and denominators of Eq. 21 are running sums from
+    the end: no cancellation, and memory O(B M T).
+
+    Args:
+        frame_weights: w, [B, T], each row a distribution.
+        frame_losses: L_frame, [B, T]; taken as constants.
+        num_draws: frames drawn a sample, T_L in Eq. 21 and T1 in appendix C.
+        num_samples: M.
+        generator: source of randomness.
+
+    Returns:
+        The estimate a case, [B].
+    """
+    batch, bins = frame_weights.shape
+    with torch.autocast(frame_weights.device.type, enabled=False):
+        weights = frame_weights.float().clamp_min(_TINY)[:, None].expand(batch, num_samples, bins)
+        order = _draw_order(weights.detach(), generator)  # [B, M, T]
+        drawn = weights.gather(-1, order)
+        losses = frame_losses.detach().float()[:, None].expand_as(order).gather(-1, order)
+        # A product instead of cumsum, which has no deterministic CUDA kernel: column i sums the tail from i on.
+        tail = torch.ones(bins, num_draws, device=order.device).tril()
+        return ((drawn * losses) @ tail / (drawn @ tail)).mean((1, 2))
+
+
+def _draw_order(weights: Tensor, generator: torch.Generator) -> Tensor:
+    """Return the order in which weighted sampling without replacement takes all entries of the last axis."""
+    noise = torch.empty(weights.shape, device=generator.device).exponential_(generator=generator)
+    # Gumbel noise is -log of exponential noise; the largest log w + g comes first.
+    keys = weights.float().clamp_min(_TINY).log() - noise.clamp_min(_TINY).log().to(weights.device)
+    return keys.argsort(dim=-1, descending=True)
+
+
+def _strictly_increasing(indices: Tensor, num_frames: int) -> Tensor:
+    """Push repeated indices to the right, then keep all below T0; both as in the released code, [B, F]."""
+    steps = torch.arange(indices.shape[1], device=indices.device)
+    pushed = (indices - steps).cummax(dim=1).values + steps
+    return pushed.minimum(num_frames - indices.shape[1] + steps)
