@@ -1,0 +1,20 @@
+"""The one way in: a cohort definition and a folder become a table."""
+
+from pathlib import Path
+
+from neurofocus.ingest.bids import read_bids
+from neurofocus.ingest.flow import CohortTable, FlowStep
+from neurofocus.schema.cohort import CohortSpec
+
+__all__ = ["CohortTable", "FlowStep", "load_cohort"]
+
+_READERS = {"bids": read_bids}
+
+
+def load_cohort(spec: CohortSpec, data: Path) -> CohortTable:
+    """Read a delivered cohort by the layout that its definition names.
+
+    Raises:
+        CohortError: naming the file, column, row or value to mend.
+    """
+    return _READERS[spec.layout](data, spec)
