@@ -1,28 +1,23 @@
-"""Weight files from elsewhere: found or fetched, checked, read without running code, fitted to an encoder."""
+"""Initial weights of an encoder: found or fetched, checked, and fitted to it."""
 
 import importlib.util
 import logging
-import pickle
-import struct
-import tarfile
 import urllib.request
-import warnings
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 from urllib.parse import urlsplit
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from neurofocus.errors import BundleError, ConfigError
 from neurofocus.files import atomic_write, cache_dir, sha256_file
 from neurofocus.model.encoders.protocol import Encoder
+from neurofocus.model.tensor_files import describe_misfit, first_sentence, read_tensors
 from neurofocus.schema.model import EncoderConfig
 
-__all__ = ["describe_misfit", "load_initial_weights", "locate_weights", "read_tensors"]
+__all__ = ["load_initial_weights", "locate_weights"]
 
 logger = logging.getLogger(__name__)
 
@@ -34,26 +29,6 @@ _URL_SCHEMES = ("https", "http", "file")
 _TIMEOUT_SECONDS = 60
 _CHUNK_BYTES = 1 << 20
 _LARGEST_BYTES = 2 << 30
-_LISTED = 3
-
-# What torch's and safetensors' readers raise on damaged, foreign or hostile bytes.
-_READ_ERRORS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    ImportError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    SafetensorError,
-    pickle.PickleError,
-    struct.error,
-    tarfile.TarError,
-)
 
 
 class _Stream(Protocol):
@@ -116,52 +91,6 @@ def locate_weights(config: EncoderConfig) -> Path:
     return path
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Return the named tensors of a .safetensors file or of a file that ``torch.save`` wrote.
-
-    Pickled code is never run. A state nested under ``state_dict`` is unwrapped, as is the ``module.``
-    that distributed training puts before every name.
-
-    Raises:
-        BundleError: if the file is damaged, or holds anything but named tensors.
-    """
-    try:
-        if path.suffix == ".safetensors":
-            content: object = load_file(path)
-        else:
-            with warnings.catch_warnings():  # torch comments on foreign pickles that it then refuses
-                warnings.simplefilter("ignore")
-                content = torch.load(path, map_location="cpu", weights_only=True)
-    except _READ_ERRORS as error:
-        reason = type(error).__name__ if isinstance(error, (KeyError, EOFError)) else _first_sentence(error)
-        raise BundleError(
-            f"{path}: not a readable weight file ({reason}); give an undamaged .safetensors file or a "
-            "state dict saved by torch.save, without pickled objects"
-        ) from None
-    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-        content = content["state_dict"]
-    if not isinstance(content, Mapping) or not content:
-        raise BundleError(f"{path}: holds a {type(content).__name__}, not named tensors; give a state dict")
-    state = {str(name).removeprefix("module."): value for name, value in content.items()}
-    strangers = [name for name, value in state.items() if not isinstance(value, Tensor)]
-    if strangers:
-        raise BundleError(f"{path}: {_some(strangers)} not tensors; give a state dict of tensors")
-    return state
-
-
-def describe_misfit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
-    """Return in one line how a state differs from the expected names and shapes; empty if it fits."""
-    missing = [name for name in expected if name not in state]
-    unexpected = [name for name in state if name not in expected]
-    misshaped = [
-        f"{name} {tuple(state[name].shape)} instead of {tuple(tensor.shape)}"
-        for name, tensor in expected.items()
-        if name in state and state[name].shape != tensor.shape
-    ]
-    groups = (("missing", missing), ("unexpected", unexpected), ("other shape", misshaped))
-    return "; ".join(f"{len(names)} {what}: {_some(names)}" for what, names in groups if names)
-
-
 def _package_file(config: EncoderConfig) -> Path:
     if config.name != "efficientnet_lite0":
         raise ConfigError(
@@ -194,7 +123,7 @@ def _fetch(url: str, expected: str | None) -> Path:
             _check_hash(url, sha256_file(temporary), expected)
     except OSError as error:  # urllib's own errors are OSErrors, too
         raise BundleError(
-            f"weights {url!r}: cannot be downloaded ({_first_sentence(error)}); "
+            f"weights {url!r}: cannot be downloaded ({first_sentence(error)}); "
             "download it elsewhere and give the local file"
         ) from None
     _check_hash(path, sha256_file(path), expected)
@@ -232,13 +161,3 @@ def _gray_stem(state: dict[str, Tensor], expected: Mapping[str, Tensor], stem_ke
     stem = state.get(stem_key)
     if stem is not None and stem.dim() == 4 and stem.shape[1] == 3 and expected[stem_key].shape[1] == 1:
         state[stem_key] = stem.sum(dim=1, keepdim=True)
-
-
-def _some(names: list[str]) -> str:
-    rest = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + rest
-
-
-def _first_sentence(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text.split(". ")[0][:160]

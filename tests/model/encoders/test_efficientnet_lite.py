@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from sklearn.datasets import load_sample_image
 
 from neurofocus.model.encoders.efficientnet_lite import EfficientNetLite0
-from neurofocus.model.encoders.weights import locate_weights, read_tensors
+from neurofocus.model.encoders.weights import locate_weights
+from neurofocus.model.tensor_files import read_tensors
 from neurofocus.schema.model import EncoderConfig
 
 _PALACE, _DAISY = 698, 985

@@ -19,7 +19,8 @@ from neurofocus.model.encoders import weights
 from neurofocus.model.encoders.build import build_encoder
 from neurofocus.model.encoders.mobilenet import MobileNetV2, to_flat_names
 from neurofocus.model.encoders.resnet import ResNet
-from neurofocus.model.encoders.weights import load_initial_weights, locate_weights, read_tensors
+from neurofocus.model.encoders.weights import load_initial_weights, locate_weights
+from neurofocus.model.tensor_files import read_tensors
 from neurofocus.schema.model import EncoderConfig
 
 _WIDTH = 0.25
