@@ -88,7 +88,7 @@ class TrainConfig(Settings):
     """Optimisation of one fold."""
 
     epochs: int = Field(50, ge=1)
-    batch_size: int = Field(32, ge=1)
+    batch_size: int = Field(32, ge=2, description="batch normalisation needs two")
     optimizer: Literal["sgd", "adamw"] = "sgd"
     learning_rates: LearningRates = LearningRates()
     momentum: float = Field(0.9, ge=0, lt=1)
@@ -100,6 +100,7 @@ class TrainConfig(Settings):
     patience: int | None = Field(None, ge=1, description="epochs without a better validation loss")
     class_balanced: bool = Field(True, description="weigh the loss by inverse class frequency")
     deterministic: bool = True
+    tensorboard: bool = Field(True, description="write scalars for TensorBoard beside the checkpoints")
     objective: ObjectiveConfig = ObjectiveConfig()
 
 

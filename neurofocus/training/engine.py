@@ -1,0 +1,229 @@
+"""The training loop of one fold: an Ignite engine around our own step (paper section 3.4, appendix H.3).
+
+An epoch is a function of (state before it, seed, fold, epoch). The state is saved after every epoch, so a
+run that was killed at any moment continues at the last finished epoch and ends with the same bits.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from neurofocus.data.dataset import Batch, FrameDataset
+from neurofocus.data.loaders import EpochBatchSampler
+from neurofocus.data.seeds import derive_seed
+from neurofocus.errors import NeurofocusError
+from neurofocus.model.uni_adafocus import UniAdaFocus
+from neurofocus.schema.run import TrainConfig
+from neurofocus.training.ema import WeightAverage
+from neurofocus.training.inference import predict_logits
+from neurofocus.training.losses import LossTerms, uni_adafocus_loss
+from neurofocus.training.optim import build_optimizer, learning_rate_factor, set_learning_rates
+from neurofocus.training.progress import EpochProgress, ScalarLog
+from neurofocus.training.reproducible import Precision
+from neurofocus.training.state import EpochRecord, SavedState, TrainingState
+from neurofocus.training.validation import class_weights, validation_scores
+
+__all__ = ["LAST_CHECKPOINT", "FoldTraining", "train_fold"]
+
+LAST_CHECKPOINT = "last.safetensors"
+_LOGGER = logging.getLogger("neurofocus.training")
+# Ignite reports every exception as it passes; ours are printed once, at the top.
+_ENGINE_LOGGER = logging.getLogger("neurofocus.ignite")
+_ENGINE_LOGGER.addHandler(logging.NullHandler())
+_ENGINE_LOGGER.propagate = False
+_TERMS = tuple(entry.name for entry in fields(LossTerms) if entry.name != "logits")
+
+
+@dataclass(frozen=True)
+class FoldTraining:
+    """What one fold is trained with.
+
+    Attributes:
+        config: optimisation.
+        stream: (seed, fold): with epoch and iteration, the source of all randomness.
+        training: loader with a stream.
+        validation: loader of the inner validation part.
+        folder: where the checkpoint and the TensorBoard scalars go.
+        identity: what the checkpoint belongs to; JSON.
+    """
+
+    config: TrainConfig
+    stream: tuple[int, int]
+    training: DataLoader[Batch]
+    validation: DataLoader[Batch]
+    folder: Path
+    identity: Mapping[str, Any]
+
+
+def train_fold(model: UniAdaFocus, job: FoldTraining, saved: SavedState | None = None) -> TrainingState:
+    """Train until the last epoch or until patience runs out; continue from ``saved`` if given.
+
+    Call it inside ``reproducible``.
+
+    Args:
+        model: freshly initialised, on its device.
+        job: data, settings and folder.
+        saved: the fold's checkpoint.
+
+    Returns:
+        The final state, with the best epoch's weights.
+
+    Raises:
+        NeurofocusError: the loss is not finite.
+    """
+    state = _start(model, job, saved)
+    if _is_done(state, job.config):
+        return state
+    weights = _loss_weights(job, model.config.num_classes)
+    engine = Engine(_make_step(state, job, weights))
+    engine.logger = _ENGINE_LOGGER
+    length = len(job.training)
+    with (
+        EpochProgress(job.stream[1], job.config.epochs, length) as progress,
+        ScalarLog(job.folder / "tensorboard", on=job.config.tensorboard, first=len(state.history)) as scalars,
+    ):
+        engine.add_event_handler(Events.EPOCH_STARTED, _begin_epoch, state, job)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, progress.advance)
+
+        def finish(running: Engine) -> None:
+            record = _finish_epoch(state, job, weights, running.state.losses)
+            progress.report(record, best=state.best.epoch)
+            scalars.add(record)
+            if _is_done(state, job.config):
+                running.terminate()
+
+        engine.add_event_handler(Events.EPOCH_COMPLETED, finish)
+        engine.load_state_dict(
+            {"epoch": len(state.history), "max_epochs": job.config.epochs, "epoch_length": length}
+        )
+        engine.run(job.training)
+    return state
+
+
+def _start(model: UniAdaFocus, job: FoldTraining, saved: SavedState | None) -> TrainingState:
+    config = job.config
+    device = next(model.parameters()).device
+    state = TrainingState(
+        model=model,
+        optimizer=build_optimizer(model, config),
+        scaler=Precision(config.amp, device).scaler(),
+        average=None if config.ema_decay is None else WeightAverage(model, config.ema_decay),
+    )
+    if saved is not None:
+        state.restore(saved)
+        _LOGGER.info("fold %d: continues after epoch %d", job.stream[1], len(state.history))
+    return state
+
+
+def _is_done(state: TrainingState, config: TrainConfig) -> bool:
+    """Say whether the last epoch is over, or the best one lies ``patience`` epochs back."""
+    finished = len(state.history)
+    if finished == 0:
+        return False
+    impatient = config.patience is not None and finished - state.best.epoch >= config.patience
+    return finished >= config.epochs or impatient
+
+
+def _loss_weights(job: FoldTraining, num_classes: int) -> Tensor | None:
+    dataset = job.training.dataset
+    assert isinstance(dataset, FrameDataset)
+    return class_weights(dataset.labels, num_classes) if job.config.class_balanced else None
+
+
+def _begin_epoch(engine: Engine, state: TrainingState, job: FoldTraining) -> None:
+    """Set the epoch everywhere: order, draws, learning rates."""
+    epoch = engine.state.epoch - 1
+    dataset, sampler = job.training.dataset, job.training.batch_sampler
+    assert isinstance(dataset, FrameDataset) and isinstance(sampler, EpochBatchSampler)
+    dataset.set_epoch(epoch)
+    sampler.set_epoch(epoch)
+    set_learning_rates(state.optimizer, learning_rate_factor(epoch, job.config))
+    engine.state.losses = []
+
+
+def _make_step(state: TrainingState, job: FoldTraining, weights: Tensor | None) -> Any:
+    """Return the function that Ignite calls with every batch."""
+    device = next(state.model.parameters()).device
+    precision = Precision(job.config.amp, device)
+    weights = None if weights is None else weights.to(device)
+
+    def step(engine: Engine, batch: Batch) -> float:
+        epoch, iteration = engine.state.epoch - 1, (engine.state.iteration - 1) % engine.state.epoch_length
+        state.model.train()
+        # Dropout draws from the global stream; everything else from a generator of its own.
+        torch.manual_seed(derive_seed("dropout", *job.stream, epoch, iteration))
+        generator = torch.Generator().manual_seed(derive_seed("loss", *job.stream, epoch, iteration))
+        with precision.autocast():
+            terms = uni_adafocus_loss(
+                state.model,
+                batch["frames"].to(device, non_blocking=True),
+                batch["label"].to(device, non_blocking=True),
+                objective=job.config.objective,
+                class_weights=weights,
+                generator=generator,
+            )
+        values = torch.stack([getattr(terms, name).detach().float() for name in _TERMS]).tolist()
+        _require_finite(values[0], f"training loss in epoch {epoch + 1}, iteration {iteration + 1}", job)
+        _update(state, terms.total, job.config.grad_clip)
+        engine.state.losses.append(values)
+        return float(values[0])
+
+    return step
+
+
+def _update(state: TrainingState, loss: Tensor, grad_clip: float | None) -> None:
+    """Take one optimiser step; under fp16 a step with overflowing gradients is skipped."""
+    state.optimizer.zero_grad(set_to_none=True)
+    torch.autograd.backward(state.scaler.scale(loss))
+    if grad_clip is not None:
+        state.scaler.unscale_(state.optimizer)
+        nn.utils.clip_grad_norm_(state.model.parameters(), grad_clip)
+    state.scaler.step(state.optimizer)
+    state.scaler.update()
+    if state.average is not None:
+        state.average.update(state.model)
+
+
+def _finish_epoch(
+    state: TrainingState, job: FoldTraining, weights: Tensor | None, losses: list[list[float]]
+) -> EpochRecord:
+    """Validate, remember the best weights and save the state."""
+    started = time.perf_counter()
+    dataset = job.validation.dataset
+    assert isinstance(dataset, FrameDataset)
+    epoch = len(state.history)
+    with state.evaluation_weights():
+        scores = validation_scores(predict_logits(state.model, job.validation), dataset.labels, weights)
+        _require_finite(scores.loss, f"validation loss after epoch {epoch + 1}", job)
+        record = EpochRecord(
+            epoch=epoch + 1,
+            learning_rate_factor=learning_rate_factor(epoch, job.config),
+            losses={
+                name: math.fsum(column) / len(losses)
+                for name, column in zip(_TERMS, zip(*losses, strict=True), strict=True)
+            },
+            validation_loss=scores.loss,
+            balanced_accuracy=scores.balanced_accuracy,
+            roc_auc=scores.roc_auc,
+        )
+        state.add(record)
+    state.save(job.folder / LAST_CHECKPOINT, job.identity)
+    _LOGGER.debug("validated and saved in %.2f s", time.perf_counter() - started)
+    return record
+
+
+def _require_finite(value: float, what: str, job: FoldTraining) -> None:
+    if not math.isfinite(value):
+        raise NeurofocusError(
+            f"fold {job.stream[1]}: the {what} is {value}; lower train.learning_rates or set train.grad_clip "
+            "(for example --set train.grad_clip=5), or use train.amp=off"
+        )
