@@ -6,7 +6,6 @@ the chosen frames are resampled; intensities are shifted to start at 0 before th
 to a power; and the background stays exactly 0.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -70,7 +69,7 @@ class Augmenter:
         grid = _sampling_grid(self._draw_affine(random), frames.shape, chosen)
         pair = torch.from_numpy(np.stack([frames, frames != 0]).astype(np.float32))
         resample = Resample(mode="bilinear", padding_mode="zeros", norm_coords=True)
-        values, weights = np.asarray(resample(pair, grid))
+        values, weights = _plain(resample(pair, grid))
         mask = weights >= 0.5
         moved = np.divide(values, weights, out=np.zeros_like(values), where=mask)
         return moved, mask
@@ -120,8 +119,13 @@ class Augmenter:
 def _apply(transform: Any, image: FloatArray, random: np.random.RandomState) -> FloatArray:
     """Run one MONAI random transform on [1, T0, H, W] with our random state."""
     transform.set_random_state(state=random)
-    run: Callable[[FloatArray], Any] = transform
-    return np.array(run(image), dtype=np.float32)
+    return _plain(transform(torch.from_numpy(image)))
+
+
+def _plain(result: torch.Tensor) -> FloatArray:
+    """Return MONAI's tensor as an array."""
+    array: FloatArray = result.as_subclass(torch.Tensor).numpy()
+    return array
 
 
 def _sampling_grid(
