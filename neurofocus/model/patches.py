@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from neurofocus.schema.model import PatchConfig
 
-__all__ = ["Padding", "boxes_from_actions", "crop_and_resize", "crop_matrices", "interpolation_matrix"]
+__all__ = ["Padding", "boxes_from_actions", "crop_and_resize", "crop_matrices", "interpolate_actions"]
 
 Padding = Literal["border", "zeros"]
 
@@ -45,6 +45,23 @@ def boxes_from_actions(actions: Tensor, patches: PatchConfig, *, frame_size: int
         sizes = torch.full_like(actions[..., 2:], min(patch_size, frame_size))
     centers = actions[..., :2] * (frame_size - sizes) + sizes / 2
     return torch.cat([centers.flip(-1), sizes], dim=-1)
+
+
+def interpolate_actions(actions: Tensor, num_frames: int) -> Tensor:
+    """Interpolate linearly in time, each action sitting at the middle of its group of frames (section 4.2).
+
+    Args:
+        actions: [B, T, 4].
+        num_frames: T0, a multiple of T.
+
+    Returns:
+        [B, T0, 4]; constant before the first and after the last middle.
+    """
+    bins = actions.shape[1]
+    whole = torch.tensor([float(bins)], device=actions.device)
+    # A product instead of torch's interpolate, whose backward pass has no deterministic CUDA kernel.
+    with torch.autocast(actions.device.type, enabled=False):
+        return interpolation_matrix(whole / 2, whole, bins, num_frames, antialias=False) @ actions.float()
 
 
 def crop_and_resize(

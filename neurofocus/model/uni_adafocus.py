@@ -13,7 +13,7 @@ from neurofocus.model.encoders.build import build_encoder
 from neurofocus.model.encoders.protocol import Encoder
 from neurofocus.model.frame_sampling import draw_frames, glance_frame_indices, quantile_frames, uniform_frames
 from neurofocus.model.outputs import Decision, FocusOutput, GlanceOutput, UniAdaFocusOutput
-from neurofocus.model.patches import boxes_from_actions, crop_and_resize, interpolation_matrix
+from neurofocus.model.patches import boxes_from_actions, crop_and_resize, interpolate_actions
 from neurofocus.model.spatial_policy import SpatialPolicy
 from neurofocus.model.temporal_policy import TemporalPolicy
 from neurofocus.schema.model import ModelConfig
@@ -177,16 +177,9 @@ class UniAdaFocus(nn.Module):
         return draw_frames(weights, total, wanted, generator=generator)
 
     def place_boxes(self, decision: Decision, frame_indices: Tensor) -> Tensor:
-        """Interpolate the T_G actions to T0 frames and return the boxes of the chosen ones, [B, F, 4].
-
-        Actions are interpolated linearly in time, each sitting at the middle of its group of frames (section 4.2).
-        """
-        config = self.config
-        bins = torch.tensor([float(config.num_glance_frames)], device=decision.actions.device)
-        matrix = interpolation_matrix(
-            bins / 2, bins, config.num_glance_frames, config.num_frames, antialias=False
-        )
-        return self._boxes(_take(matrix @ decision.actions, frame_indices))
+        """Interpolate the T_G actions to T0 frames and return the boxes of the chosen ones, [B, F, 4]."""
+        actions = interpolate_actions(decision.actions, self.config.num_frames)
+        return self._boxes(_take(actions, frame_indices))
 
     def draw_boxes(self, frame_indices: Tensor, *, generator: torch.Generator) -> Tensor:
         """Draw P x P boxes uniformly in the frame, one a focus frame or one a clip, [B, F, 4] (Eq. 12)."""
