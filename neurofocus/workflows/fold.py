@@ -1,0 +1,225 @@
+"""Train and test one fold: a pure job from (configuration, fold, cases, roles) to a folder.
+
+The folder is complete once it holds ``DONE``. A job that was killed at any moment is started again with the
+same arguments and ends with the same bytes (on the CPU, at the recorded number of threads).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from filelock import FileLock, Timeout
+
+from neurofocus.data.augment import Augmenter
+from neurofocus.data.dataset import FrameDataset
+from neurofocus.data.loaders import evaluation_loader, training_loader
+from neurofocus.data.seeds import derive_seed
+from neurofocus.errors import CohortError, ConfigError, NeurofocusError
+from neurofocus.evaluation.thresholds import choose_threshold, decide
+from neurofocus.files import sweep_partial
+from neurofocus.model.cost import measure_cost
+from neurofocus.model.uni_adafocus import UniAdaFocus
+from neurofocus.schema.run import RunConfig
+from neurofocus.training.engine import LAST_CHECKPOINT, FoldTraining, train_fold
+from neurofocus.training.inference import predict_logits
+from neurofocus.training.reproducible import reproducible
+from neurofocus.training.state import TrainingState, load_saved
+from neurofocus.workflows.fold_record import FoldResult, finished_fold, mark_done, write_outputs
+from neurofocus.workflows.run_record import config_hash
+
+__all__ = ["FoldJob", "run_fold"]
+
+_COLUMNS = ["participant_id", "session_id", "label", "role"]
+# Long enough for the data workers of a killed run to notice and let go of its lock.
+_LOCK_SECONDS = 30.0
+
+Role = Literal["train", "validation", "test"]
+
+
+@dataclass(frozen=True)
+class FoldJob:
+    """Everything that decides a fold's numbers.
+
+    Attributes:
+        config: of the whole run.
+        fold: counted from 1.
+        classes: their names; a label is a position in it.
+        cases: one row a scan: participant_id, session_id, label (int), role (train, validation or test).
+        frames: per row all frames of the scan, [T, H, W].
+        grid_affine: (frame, row, column) index -> template world mm [4, 4]; see ``data.frames.FrameGrid``.
+    """
+
+    config: RunConfig
+    fold: int
+    classes: tuple[str, ...]
+    cases: pd.DataFrame
+    frames: Sequence[npt.NDArray[np.float32]]
+    grid_affine: npt.NDArray[np.float64]
+
+    def identity(self) -> dict[str, Any]:
+        """Return digests of the settings and of the scans (who, which role, every pixel)."""
+        digest = hashlib.sha256(json.dumps(list(self.classes)).encode())
+        digest.update(self.cases[_COLUMNS].to_csv(index=False).encode())
+        digest.update(np.ascontiguousarray(self.grid_affine, dtype=np.float64).data)
+        for frames in self.frames:
+            digest.update(str(frames.shape).encode())
+            digest.update(np.ascontiguousarray(frames, dtype=np.float32).data)
+        return {"fold": self.fold, "settings": config_hash(self.config), "scans": digest.hexdigest()}
+
+    def rows(self, role: Role) -> npt.NDArray[np.int64]:
+        """Return the positions of the cases with a role."""
+        return np.flatnonzero((self.cases["role"] == role).to_numpy())
+
+    def dataset(self, role: Role) -> FrameDataset:
+        """Return the cases of a role; those of ``train`` are drawn and augmented."""
+        rows = self.rows(role)
+        labels = self.cases["label"].to_numpy()
+        training = role == "train"
+        return FrameDataset(
+            [self.frames[row] for row in rows],
+            [int(labels[row]) for row in rows],
+            self.config.model.num_frames,
+            augmenter=Augmenter(self.config.augment, self.grid_affine) if training else None,
+            stream=(self.config.seed, self.fold) if training else None,
+        )
+
+
+def run_fold(job: FoldJob, folder: Path, *, device: torch.device | str = "cpu") -> FoldResult:
+    """Train a fold, or continue, or just read it if it is done.
+
+    Args:
+        job: what to do.
+        folder: of this fold alone.
+        device: where to compute.
+
+    Raises:
+        NeurofocusError: another process is at it, the loss is not finite, or the disk is full.
+        ConfigError: the folder was started with other settings or scans.
+        CohortError: too few cases for training or validation.
+        BundleError: the checkpoint is damaged.
+    """
+    _check(job)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder, job.fold):
+        identity = job.identity()
+        if (result := finished_fold(folder, job.classes, identity)) is not None:
+            return result
+        sweep_partial(folder)
+        saved = load_saved(folder / LAST_CHECKPOINT, identity)
+        threads = _threads(job.config) if saved is None else int(saved.identity["threads"])
+        with reproducible(threads=threads, deterministic=job.config.train.deterministic):
+            torch.manual_seed(derive_seed("weights", job.config.seed, job.fold))
+            model = UniAdaFocus(job.config.model).to(device)
+            training = FoldTraining(
+                config=job.config.train,
+                stream=(job.config.seed, job.fold),
+                training=training_loader(
+                    job.dataset("train"),
+                    job.config.train.batch_size,
+                    num_workers=job.config.data.num_workers,
+                ),
+                validation=evaluation_loader(job.dataset("validation"), job.config.train.batch_size),
+                folder=folder,
+                identity={**identity, "threads": threads},
+            )
+            state = train_fold(model, training, saved)
+            _conclude(job, folder, state, {"threads": threads, "device": torch.device(device).type})
+        mark_done(folder, identity)
+    result = finished_fold(folder, job.classes, identity)
+    if result is None:
+        raise NeurofocusError(f"{folder}: changed while it was written; run the same command again")
+    return result
+
+
+@contextmanager
+def _locked(folder: Path, fold: int) -> Iterator[None]:
+    lock = FileLock(folder / ".lock", timeout=_LOCK_SECONDS)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise NeurofocusError(
+            f"{folder}: another process is working on fold {fold}; wait until it is done, "
+            "or choose another --out"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _check(job: FoldJob) -> None:
+    """Refuse a job that cannot be trained."""
+    if len(job.frames) != len(job.cases):
+        raise ValueError(f"{len(job.cases)} rows but {len(job.frames)} frame arrays")
+    if job.config.model.num_classes != len(job.classes):
+        raise ConfigError(
+            f"model.num_classes is {job.config.model.num_classes}, the cohort has {len(job.classes)} classes "
+            f"({', '.join(job.classes)}); add --set model.num_classes={len(job.classes)}"
+        )
+    for role, least in (("train", 2), ("validation", 1)):
+        count = int((job.cases["role"] == role).sum())
+        if count < least:
+            raise CohortError(
+                f"fold {job.fold}: {count} {role} scans, at least {least} needed; use fewer folds (--folds) "
+                "or more participants"
+            )
+
+
+def _threads(config: RunConfig) -> int:
+    return config.threads or torch.get_num_threads()
+
+
+def _conclude(job: FoldJob, folder: Path, state: TrainingState, how: Mapping[str, Any]) -> None:
+    """Choose the threshold on the validation part, predict the test part and write everything."""
+    model = state.model
+    model.load_state_dict(state.best_weights)
+    validation, test = _probabilities(job, model, "validation"), _probabilities(job, model, "test")
+    labels = job.cases["label"].to_numpy(dtype=np.int64)
+    threshold = _threshold(labels[job.rows("validation")], validation)
+    gflops = measure_cost(job.config.model).gflops
+    predictions = _prediction_table(job, test, decide(test, threshold), gflops)
+    chosen = {"fold": job.fold, "threshold": threshold, "cases": len(validation), "gflops": gflops}
+    write_outputs(folder, state, predictions, {**chosen, **how})
+
+
+def _probabilities(job: FoldJob, model: UniAdaFocus, role: Role) -> npt.NDArray[np.float64]:
+    """Return the probabilities [N, K] of the cases of a role."""
+    dataset = job.dataset(role)
+    if len(dataset) == 0:
+        return np.zeros((0, len(job.classes)))
+    loader = evaluation_loader(dataset, job.config.train.batch_size)
+    return np.asarray(predict_logits(model, loader).softmax(-1).numpy(), dtype=np.float64)
+
+
+def _threshold(labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float64]) -> float | None:
+    """Choose the threshold on validation; None with more than two classes, or one class at hand."""
+    if probabilities.shape[1] != 2 or len(set(labels.tolist())) < 2:
+        return None
+    return choose_threshold(labels, probabilities[:, 1])
+
+
+def _prediction_table(
+    job: FoldJob, probabilities: npt.NDArray[np.float64], predicted: npt.NDArray[np.int64], gflops: float
+) -> pd.DataFrame:
+    cases = job.cases.iloc[job.rows("test")]
+    table = pd.DataFrame(
+        {
+            "participant_id": cases["participant_id"].to_numpy(),
+            "session_id": cases["session_id"].to_numpy(),
+            "fold": job.fold,
+            "label": [job.classes[label] for label in cases["label"]],
+            "predicted": [job.classes[label] for label in predicted],
+        }
+    )
+    for number, name in enumerate(job.classes):
+        table[f"prob_{name}"] = probabilities[:, number]
+    table["gflops"] = gflops
+    return table
