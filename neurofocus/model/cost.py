@@ -114,14 +114,13 @@ def _parts(model: UniAdaFocus, gflops: Mapping[str, float]) -> tuple[PartCost, .
         return PartCost(name, parameters, gflops.get(f"{_ROOT}.{name}", 0.0), count)
 
     def classifier_part(name: str, stage: str, count: int) -> PartCost:
-        modules = [(key, child) for key, child in model.classifier.named_children() if key.startswith(stage)]
-        prefixes = [f"{_ROOT}.classifier.{key}" for key, _ in modules]
-        # Parents' counts include their children's; a list of heads is never called, so it has no count itself.
-        tops = [
-            name for prefix in prefixes for name in ([prefix] if prefix in gflops else _below(prefix, gflops))
+        children = [
+            (f"{_ROOT}.classifier.{key}", child)
+            for key, child in model.classifier.named_children()
+            if key.startswith(stage)
         ]
-        parameters = sum(_parameters(child) for _, child in modules)
-        return PartCost(name, parameters, sum(gflops[top] for top in tops), count)
+        spent = sum(_gflops_under(prefix, gflops) for prefix, _ in children)
+        return PartCost(name, sum(_parameters(child) for _, child in children), spent, count)
 
     return (
         part("global_encoder", glance),
@@ -133,10 +132,14 @@ def _parts(model: UniAdaFocus, gflops: Mapping[str, float]) -> tuple[PartCost, .
     )
 
 
-def _below(prefix: str, names: Mapping[str, float]) -> list[str]:
-    """Return the names exactly one level below ``prefix``."""
+def _gflops_under(prefix: str, gflops: Mapping[str, float]) -> float:
+    """Return the count of a module, or of its children where it is a list, which is never called itself."""
+    if prefix in gflops:
+        return gflops[prefix]
     depth = prefix.count(".") + 1
-    return [name for name in names if name.startswith(f"{prefix}.") and name.count(".") == depth]
+    return sum(
+        value for name, value in gflops.items() if name.startswith(f"{prefix}.") and name.count(".") == depth
+    )
 
 
 def _exit_gflops(model: UniAdaFocus, parts: Mapping[str, PartCost]) -> tuple[float, ...]:
