@@ -19,7 +19,7 @@ def summarise(
     *,
     threshold_rule: str,
     synthetic: bool = False,
-    bayes_ceiling: Mapping[str, float] | None = None,
+    bayes_ceiling: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Return the content of metrics.json.
@@ -29,7 +29,7 @@ def summarise(
         classes: class names in order; the last is positive.
         threshold_rule: how ``predicted`` came from the probabilities, in words.
         synthetic: whether the scans were simulated.
-        bayes_ceiling: the best metrics that any classifier could reach on a simulated cohort.
+        bayes_ceiling: the best metrics that any classifier could reach on a simulated cohort, kept as given.
         seed: of the bootstrap.
 
     Raises:
