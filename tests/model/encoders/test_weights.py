@@ -1,8 +1,6 @@
 """Weight files: every source, every refusal, and nothing that runs code."""
 
-import hashlib
 import logging
-import pickle
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -11,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from neurofocus.errors import BundleError, ConfigError, NeurofocusError
 from neurofocus.files import sha256_file
@@ -20,7 +17,6 @@ from neurofocus.model.encoders.build import build_encoder
 from neurofocus.model.encoders.mobilenet import MobileNetV2, to_flat_names
 from neurofocus.model.encoders.resnet import ResNet
 from neurofocus.model.encoders.weights import load_initial_weights, locate_weights
-from neurofocus.model.tensor_files import read_tensors
 from neurofocus.schema.model import EncoderConfig
 
 _WIDTH = 0.25
@@ -63,17 +59,6 @@ def test_pth_file_fills_the_encoder_and_says_what_it_ignored(
     expected = tiny_state()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in encoder.state_dict().items())
     assert "classifier ignored: fc.weight, fc.bias" in caplog.text
-
-
-def test_safetensors_nested_and_prefixed_files_hold_the_same(tmp_path: Path) -> None:
-    state = tiny_state()
-    save_file(state, tmp_path / "a.safetensors")
-    nested = {"epoch": 3, "state_dict": {f"module.{name}": tensor for name, tensor in state.items()}}
-    torch.save(nested, tmp_path / "b.pth.tar")
-    for name in ("a.safetensors", "b.pth.tar"):
-        seen = read_tensors(tmp_path / name)
-        assert set(seen) == set(state)
-        assert all(torch.equal(seen[key], state[key]) for key in state)
 
 
 def test_old_files_without_batch_counters_load(tmp_path: Path) -> None:
@@ -211,100 +196,6 @@ def test_file_url(pth: Path, cache: Path) -> None:
     path = locate_weights(config(pth.as_uri(), sha256_file(pth)))
     assert path.parent == cache
     assert path.read_bytes() == pth.read_bytes()
-
-
-class _Payload:
-    def __init__(self, target: Path) -> None:
-        self.target = target
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (Path.touch, (self.target,))
-
-
-def hostile(tmp_path: Path, kind: str) -> Path:
-    """Write one file that is not a state dict."""
-    path = tmp_path / f"{kind}.pth"
-    whole = tmp_path / "whole.pth"
-    torch.save(tiny_state(), whole)
-    data = whole.read_bytes()
-    contents: dict[str, bytes] = {
-        "empty": b"",
-        "truncated": data[: len(data) // 2],
-        "text": b"participant_id,age\nsub-01,70\n",
-        "zip": b"PK\x03\x04" + bytes(100),
-        "pickle": pickle.dumps({"a": _Payload(tmp_path / "ran")}),
-        "pickle_protocol_0": pickle.dumps([1, 2, 3], protocol=0),
-        "random": hashlib.sha256(b"x").digest() * 50,
-    }
-    if kind in contents:
-        path.write_bytes(contents[kind])
-    elif kind == "payload":
-        torch.save({"a": _Payload(tmp_path / "ran")}, path)
-    elif kind == "list":
-        torch.save([torch.zeros(1)], path)
-    elif kind == "empty_dict":
-        torch.save({}, path)
-    elif kind == "numbers":
-        torch.save({"a": torch.zeros(1), "b": 3}, path)
-    elif kind == "module":
-        torch.save(torch.nn.Linear(2, 2), path)
-    else:
-        raise ValueError(kind)
-    return path
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "empty",
-        "truncated",
-        "text",
-        "zip",
-        "pickle",
-        "pickle_protocol_0",
-        "random",
-        "payload",
-        "list",
-        "empty_dict",
-        "numbers",
-        "module",
-    ],
-)
-def test_a_file_that_is_no_state_dict_is_one_line(tmp_path: Path, kind: str) -> None:
-    path = hostile(tmp_path, kind)
-    with pytest.raises(BundleError, match="give") as error:
-        read_tensors(path)
-    assert_one_line(error)
-    assert str(path) in str(error.value)
-    assert not (tmp_path / "ran").exists()
-
-
-@pytest.mark.parametrize("content", [b"", b"\x08" + bytes(7) + b"{broken}", b"\xff" * 64])
-def test_broken_safetensors_is_one_line(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "x.safetensors"
-    path.write_bytes(content)
-    with pytest.raises(BundleError, match="not a readable weight file") as error:
-        read_tensors(path)
-    assert_one_line(error)
-
-
-def test_mutated_files_never_raise_anything_else(tmp_path: Path) -> None:
-    torch.save({"a": torch.arange(8.0), "b": torch.ones(2, 2)}, tmp_path / "whole.pth")
-    whole = bytearray((tmp_path / "whole.pth").read_bytes())
-    generator = torch.Generator().manual_seed(5)
-    path = tmp_path / "mutated.pth"
-    refused = 0
-    for _ in range(150):
-        data = bytearray(whole)
-        for _ in range(4):
-            at = int(torch.randint(len(data), (1,), generator=generator))
-            data[at] = int(torch.randint(256, (1,), generator=generator))
-        path.write_bytes(data)
-        try:
-            read_tensors(path)
-        except BundleError:
-            refused += 1
-    assert refused > 10  # a flipped payload byte loads silently: that is what the SHA-256 is for
 
 
 def test_weights_of_another_network_are_described(pth: Path, tmp_path: Path) -> None:
