@@ -146,7 +146,7 @@ def interpolation_matrix(
         weights = _tent((pixel - position.clamp(-0.5, length - 0.5)) / step.clamp(min=1))
         return weights / weights.sum(-1, keepdim=True)
     if padding == "border":
-        inside = (position > 0) & (position < length - 1)
+        inside = (position >= 0) & (position < length - 1)
         position = torch.where(inside, position, position.detach().clamp(0, length - 1))
     return _tent(pixel - position)
 

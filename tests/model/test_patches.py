@@ -189,6 +189,19 @@ def test_gradient_of_an_integer_box_is_the_forward_difference(antialias: bool) -
     assert abs(x.grad.item()) > 0.1
 
 
+def test_gradient_of_the_whole_frame_is_the_forward_difference_of_a_repeated_border() -> None:
+    images = _images(1, 6, 6)
+    box = torch.tensor([[3.0, 3.0, 6.0, 6.0]], requires_grad=True)
+    patch = crop_and_resize(images, box, 6, antialias=False, padding="border")
+    weight = torch.randn(patch.shape, generator=torch.Generator().manual_seed(1))
+    (patch * weight).sum().backward()
+    right = functional.pad(images, (0, 1, 0, 0), mode="replicate").diff(dim=3)
+    down = functional.pad(images, (0, 0, 0, 1), mode="replicate").diff(dim=2)
+    assert box.grad is not None
+    expected = torch.stack([(right * weight).sum(), (down * weight).sum()])
+    torch.testing.assert_close(box.grad[0, :2], expected, rtol=1e-4, atol=1e-5)
+
+
 def test_side_longer_than_the_image_is_cut_to_it() -> None:
     images = _images(1, 200, 200)
     whole = crop_and_resize(images, torch.tensor([[100.0, 100, 200, 200]]), 32, antialias=True)

@@ -203,6 +203,7 @@ def test_random_choices_depend_on_the_generator_alone() -> None:
         )
     assert torch.equal(first.local_features, again.local_features)
     assert torch.equal(first.boxes, again.boxes)
+    assert (first.boxes[..., 2:] == 32).all()  # not the decision's
     assert not torch.equal(first.boxes, other.boxes)
 
 
