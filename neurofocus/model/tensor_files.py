@@ -4,8 +4,9 @@ import pickle
 import struct
 import tarfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -39,11 +40,12 @@ _READ_ERRORS = (
 )
 
 # Training scripts keep metrics beside the state, as numpy scalars (under their old module name, too).
-_NUMPY_SCALARS = [
+_SCALAR = cast(Callable[..., Any], np.float64(0).__reduce__()[0])
+_NUMPY_SCALARS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     np.dtype,
     *(type(np.dtype(kind)) for kind in (np.float64, np.float32, np.int64)),
-    np.float64(0).__reduce__()[0],
-    (np.float64(0).__reduce__()[0], "numpy.core.multiarray.scalar"),
+    _SCALAR,
+    (_SCALAR, "numpy.core.multiarray.scalar"),
 ]
 
 
