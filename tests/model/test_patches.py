@@ -209,6 +209,12 @@ def test_side_longer_than_the_image_is_cut_to_it() -> None:
     torch.testing.assert_close(longer, whole)
 
 
+def test_zero_padding_is_for_plain_crops_only() -> None:
+    with pytest.raises(ValueError, match="padding 'zeros' needs antialias false"):
+        PatchConfig(padding="zeros")
+    assert PatchConfig(padding="zeros", antialias=False).padding == "zeros"
+
+
 def test_crop_stays_in_float32_under_autocast() -> None:
     images, boxes = _images(1, 30, 30), _boxes_inside(1, 30, 30)
     expected = crop_and_resize(images, boxes, 8, antialias=True)
