@@ -17,7 +17,10 @@ class SimulationConfig(Settings):
     seed: int = Field(0, ge=0)
     severity: float = Field(1.0, ge=0, description="multiplies the literature's mean changes")
     confounded: bool = Field(False, description="ties the label to site and noise")
-    voxel_mm: float = Field(2.0, gt=0)
+    shape_variability: float = Field(
+        1.0, ge=0, le=1.5, description="multiplies personal shape warps and residual misregistration"
+    )
+    voxel_mm: float = Field(2.0, ge=1, le=6)
 
 
 class Expectation(Settings):

@@ -82,8 +82,9 @@ def tissue_signal(anatomy: Anatomy, scanner: Scanner) -> Floats:
     gray, white, fluid = scanner.shifts
     signal = anatomy.t1 + np.float32(gray - fluid) * anatomy.gray + np.float32(white - fluid) * anatomy.white
     signal += np.float32(fluid) * anatomy.brain
-    np.clip(signal / np.float32(_WHITE), 0.0, None, out=signal)
-    return np.power(signal, np.float32(scanner.gamma), out=signal)
+    signal = np.maximum(signal / np.float32(_WHITE), np.float32(0.0))
+    curved: Floats = signal ** np.float32(scanner.gamma)
+    return curved
 
 
 def noise_free(signal: Floats, scanner: Scanner, spacing: float) -> Floats:

@@ -9,6 +9,7 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
+from neurofocus import __version__
 from neurofocus.files import atomic_write, write_json, write_text
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.simulate.anatomy import REGIONS
@@ -110,23 +111,22 @@ def write_descriptions(
     spec: CohortSpec,
     subjects: Sequence[Subject],
     measured: Sequence[Mapping[str, Any]],
-    version: str,
 ) -> None:
     """Write every table and text of the data set except the ceiling."""
     for folder, name in ((root, spec.title), (root / "truth", f"{spec.title}: ground truth")):
-        write_json(folder / "dataset_description.json", _dataset_description(name, version))
+        write_json(folder / "dataset_description.json", _dataset_description(name))
     fields = {"title": spec.title, "description": spec.description.strip(), "template": _TEMPLATE}
-    write_text(root / "README", _README.format(version=version, **fields))
+    write_text(root / "README", _README.format(version=__version__, **fields))
     write_text(root / ".bidsignore", "truth/\nsimulation.json\n")
     rows = [[s.participant_id, f"{s.age:.1f}", s.sex, s.site, f"{s.tiv_ml:.0f}", s.label] for s in subjects]
     write_text(root / "participants.tsv", _table(["participant_id", *_COLUMNS], rows))
     write_json(root / "participants.json", _COLUMNS)
     _write_severities(root, subjects, measured)
     settings = spec.simulation.model_dump(mode="json") if spec.simulation else {}
-    write_json(root / "simulation.json", {"warning": WARNING, "version": version, "settings": settings})
+    write_json(root / "simulation.json", {"warning": WARNING, "version": __version__, "settings": settings})
 
 
-def _dataset_description(name: str, version: str) -> dict[str, Any]:
+def _dataset_description(name: str) -> dict[str, Any]:
     title = name if name.startswith("SYNTHETIC") else f"SYNTHETIC {name}"
     return {
         "Name": title,
@@ -134,7 +134,7 @@ def _dataset_description(name: str, version: str) -> dict[str, Any]:
         "DatasetType": "derivative",
         "License": "Template: ICBM152, copyright McConnell Brain Imaging Centre, free use with its notice. "
         "Simulation: CC0.",
-        "GeneratedBy": [{"Name": "neurofocus", "Version": version, "Description": WARNING}],
+        "GeneratedBy": [{"Name": "neurofocus", "Version": __version__, "Description": WARNING}],
         "SourceDatasets": [{"URL": "https://nist.mni.mcgill.ca/icbm-152-nonlinear-atlases-2009/"}],
     }
 

@@ -19,7 +19,16 @@ from numpy.typing import NDArray
 
 from neurofocus.schema.cohort import SimulationConfig
 
-__all__ = ["SITES", "Severity", "Stream", "Subject", "draw_subject", "generator", "log_likelihood_ratio"]
+__all__ = [
+    "SITES",
+    "Severity",
+    "Stream",
+    "Subject",
+    "draw_deviations",
+    "draw_subject",
+    "generator",
+    "log_likelihood_ratio",
+]
 
 SITES = ("SITE-A", "SITE-B")
 CONFOUNDING = 0.9  # share of subjects whose site follows their label in a confounded cohort
@@ -128,20 +137,14 @@ def draw_deviations(
     config: SimulationConfig, count: int, rng: np.random.Generator, *, diseased: bool
 ) -> NDArray[np.float64]:
     """Return the healthy deviation, plus disease where asked, of ``count`` people [count, 2]."""
-    healthy = rng.multivariate_normal([0.0, 0.0], _covariance(_HEALTHY_SD, _HEALTHY_CORRELATION), count)
-    if not diseased:
-        return healthy
-    mean = [config.severity, config.severity]
-    return healthy + rng.multivariate_normal(mean, _disease_covariance(config.severity), count)
+    healthy = _correlated(rng, count, _HEALTHY_SD, _HEALTHY_CORRELATION)
+    return healthy + _disease(rng, count, config.severity) if diseased else healthy
 
 
 def _draw_severity(rng: np.random.Generator, age: float, mean: float | None) -> Severity:
-    healthy = rng.multivariate_normal([0.0, 0.0], _covariance(_HEALTHY_SD, _HEALTHY_CORRELATION))
+    healthy = _correlated(rng, 1, _HEALTHY_SD, _HEALTHY_CORRELATION)[0]
     aging = [rng.uniform(*rates) * max(age - 60.0, 0.0) for rates in _AGING_PER_YEAR]
-    # Drawn for everybody, so that the streams of a healthy and a diseased subject stay aligned.
-    disease = rng.multivariate_normal([mean or 0.0, mean or 0.0], _disease_covariance(mean or 0.0))
-    if mean is None:
-        disease = np.zeros(2)
+    disease = np.zeros(2) if mean is None else _disease(rng, 1, mean)[0]
     return Severity(
         healthy=(float(healthy[0]), float(healthy[1])),
         aging=(float(aging[0]), float(aging[1])),
@@ -149,13 +152,26 @@ def _draw_severity(rng: np.random.Generator, age: float, mean: float | None) -> 
     )
 
 
+def _disease(rng: np.random.Generator, count: int, severity: float) -> NDArray[np.float64]:
+    return severity * (1.0 + _correlated(rng, count, _DISEASE_SD, _DISEASE_CORRELATION))
+
+
 def _disease_covariance(severity: float) -> NDArray[np.float64]:
-    sd = (_DISEASE_SD[0] * severity, _DISEASE_SD[1] * severity)
-    return _covariance(sd, _DISEASE_CORRELATION)
+    return severity**2 * _covariance(_DISEASE_SD, _DISEASE_CORRELATION)
+
+
+def _correlated(
+    rng: np.random.Generator, count: int, sd: tuple[float, float], correlation: float
+) -> NDArray[np.float64]:
+    """Return bivariate normal draws [count, 2], written out so that no linear-algebra library decides a sign."""
+    first, second = rng.standard_normal((2, count))
+    second = correlation * first + np.sqrt(1.0 - correlation**2) * second
+    return np.stack([sd[0] * first, sd[1] * second], axis=1)
 
 
 def _covariance(sd: tuple[float, float], correlation: float) -> NDArray[np.float64]:
-    return np.outer(sd, sd) * np.array([[1.0, correlation], [correlation, 1.0]])
+    shared = correlation * sd[0] * sd[1]
+    return np.array([[sd[0] ** 2, shared], [shared, sd[1] ** 2]])
 
 
 def _log_normal(x: NDArray[np.float64], mean: float, covariance: NDArray[np.float64]) -> NDArray[np.float64]:

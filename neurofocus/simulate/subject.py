@@ -14,26 +14,18 @@ from scipy import ndimage
 from neurofocus.schema.cohort import SimulationConfig
 from neurofocus.simulate.acquisition import Scanner, draw_scanner, noise_free, scan, tissue_signal
 from neurofocus.simulate.anatomy import Anatomy
-from neurofocus.simulate.atrophy import Atrophy
 from neurofocus.simulate.deformation import exponentiate, random_affine, random_velocity
 from neurofocus.simulate.grid import Floats, Grid, sample
 from neurofocus.simulate.severity import Stream, Subject, generator
+from neurofocus.simulate.studio import Studio
 
-__all__ = ["Rendering", "Studio", "render", "scan_grid"]
+__all__ = ["Rendering", "render", "scan_grid"]
 
 _SHAPE_MM = 6.0
 _SHAPE_SIGMA_MM = (15.0, 25.0)
 _SHAPE_PEAK_MM = (3.0, 6.0)
-_AFFINE = {"degrees": 2.0, "shift_mm": 2.0, "scale": 0.03}
+_AFFINE_DEGREES, _AFFINE_MM, _AFFINE_SCALE = 2.0, 2.0, 0.03
 _MEAN_TIV_ML = 1470.0
-
-
-@dataclass(frozen=True)
-class Studio:
-    """What all subjects of all cohorts share."""
-
-    anatomy: Anatomy
-    atrophy: Atrophy
 
 
 @dataclass(frozen=True)
@@ -98,14 +90,19 @@ def _shaped_points(
     voxels = near > 0
     flat = points[:, voxels]
     rng = generator(config.seed, Stream.SHAPE, subject.index)
-    affine = random_affine(rng, **_AFFINE)
+    much = config.shape_variability
+    affine = random_affine(
+        rng, degrees=much * _AFFINE_DEGREES, shift_mm=much * _AFFINE_MM, scale=much * _AFFINE_SCALE
+    )
     # Registration takes most of head size away, not all of it.
-    affine[:3, :3] *= (_MEAN_TIV_ML / subject.tiv_ml) ** (0.15 / 3)
+    affine[:3, :3] *= (_MEAN_TIV_ML / subject.tiv_ml) ** (much * 0.15 / 3)
     moved = (affine[:3, :3] @ flat + affine[:3, 3:]).astype(np.float32)
     extent = (np.asarray(grid.shape) - 1) * grid.spacing
     low = np.asarray(grid.origin)
     coarse = Grid.covering(low - 12.0, low + extent + 12.0, _SHAPE_MM)
-    velocity = random_velocity(coarse, rng.uniform(*_SHAPE_SIGMA_MM), rng.uniform(*_SHAPE_PEAK_MM), rng)
+    velocity = random_velocity(
+        coarse, rng.uniform(*_SHAPE_SIGMA_MM), much * rng.uniform(*_SHAPE_PEAK_MM), rng
+    )
     shape = exponentiate(velocity + _torque(coarse), coarse)
     return voxels, moved + sample(shape, coarse, moved)
 
