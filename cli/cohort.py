@@ -21,7 +21,9 @@ def list_cohorts(as_json: JsonOption = False) -> None:
 
     specs = [load_cohort_spec(name) for name in list_resources("cohorts")]
     if as_json:
-        print_json([{"name": spec.name, "title": spec.title, "classes": list(spec.classes)} for spec in specs])
+        print_json(
+            [{"name": spec.name, "title": spec.title, "classes": list(spec.classes)} for spec in specs]
+        )
         return
     width = max(len(spec.name) for spec in specs)
     for spec in specs:

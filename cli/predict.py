@@ -13,12 +13,15 @@ __all__ = ["predict"]
 def predict(
     scans: Annotated[
         list[Path],
-        typer.Argument(metavar="SCAN...", help=".nii .nii.gz .mgz .nrrd, Analyze .hdr/.img, or a DICOM folder."),
+        typer.Argument(
+            metavar="SCAN...", help=".nii .nii.gz .mgz .nrrd, Analyze .hdr/.img, or a DICOM folder."
+        ),
     ],
     model: Annotated[
-        Path | None, typer.Option(metavar="BUNDLE", help="A bundle folder; default: the shipped SYNTHETIC demo.")
+        Path | None,
+        typer.Option(metavar="BUNDLE", help="A bundle folder; default: the shipped SYNTHETIC demo."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Where the files of each scan go.")] = Path("."),
+    out: Annotated[Path, typer.Option(help="Where the files of each scan go.")] = Path(),
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
     verbose: VerboseOption = False,

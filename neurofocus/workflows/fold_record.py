@@ -128,5 +128,5 @@ def _history_table(history: Sequence[EpochRecord]) -> pd.DataFrame:
     for record in history:
         row = asdict(record)
         losses = row.pop("losses")
-        rows.append({**row, **{f"loss_{name}": value for name, value in losses.items()}})
+        rows.append({**row, **{f"loss_{name}": losses[name] for name in sorted(losses)}})
     return pd.DataFrame(rows)

@@ -1,0 +1,143 @@
+"""``neurofocus cv``: from a cohort to out-of-fold predictions, metrics, a report and a bundle."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from neurofocus.data.frames import FrameGrid
+from neurofocus.data.preprocess import PreparedCase
+from neurofocus.errors import ConfigError
+from neurofocus.schema.cohort import CohortSpec
+from neurofocus.schema.load import load_cohort_spec, load_run_config
+from neurofocus.schema.run import RunConfig
+from neurofocus.workflows.cohort_setup import CohortSetup, find_data, prepare_scans, set_up_cohort
+from neurofocus.workflows.device import choose_device
+from neurofocus.workflows.fold import FoldJob, run_fold
+from neurofocus.workflows.fold_record import FoldResult, finished_fold
+from neurofocus.workflows.gather import gather
+from neurofocus.workflows.run_record import open_run
+
+__all__ = ["CrossValidationResult", "cross_validate", "run_config"]
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CrossValidationResult:
+    """What a call of ``cross_validate`` left behind.
+
+    Attributes:
+        out: the run folder.
+        complete: whether every fold is done and gathered.
+        metrics: the content of metrics.json; None while folds are missing.
+        message: one line about where the run stands.
+    """
+
+    out: Path
+    complete: bool
+    metrics: dict[str, Any] | None
+    message: str
+
+
+def run_config(cohort: str, config: str | Path | None = None, overrides: Sequence[str] = ()) -> RunConfig:
+    """Return the configuration of a run on a cohort: the named one, or the cohort's own default.
+
+    Raises:
+        ConfigError: unknown names, keys or values.
+    """
+    spec = load_cohort_spec(cohort)
+    return load_run_config(config or spec.config, [*overrides, f"cohort={cohort}"])
+
+
+def cross_validate(
+    config: RunConfig,
+    *,
+    data: Path | None = None,
+    out: Path | None = None,
+    fold: int | None = None,
+    fresh: bool = False,
+    device: str = "auto",
+) -> CrossValidationResult:
+    """Cross-validate, or continue where an interrupted call stopped.
+
+    Args:
+        config: its ``cohort`` names the cohort.
+        data: the cohort's folder; simulated cohorts need none.
+        out: the run folder; none: ``runs/COHORT``.
+        fold: train and test only this fold (from 1); the call that finds all folds done gathers them.
+        fresh: remove an older run in ``out`` first.
+        device: auto, cpu, cuda or cuda:N.
+
+    Raises:
+        NeurofocusError: whatever the user can mend, in one line.
+    """
+    if config.cohort is None:
+        raise ConfigError("cohort: not set; name a shipped cohort or a cohort YAML file")
+    spec = load_cohort_spec(config.cohort)
+    config = _fitted(config, spec)
+    if fold is not None and not 1 <= fold <= config.data.folds:
+        raise ConfigError(f"--fold {fold}: accepted are 1 to {config.data.folds} (data.folds)")
+    chosen = choose_device(device)
+    out = out or Path("runs") / spec.name
+    out.parent.mkdir(parents=True, exist_ok=True)
+    root = find_data(spec, data)
+    # The lock lies beside the folder, so that --fresh may remove the folder while holding it.
+    with FileLock(out.parent / f".{out.name}.lock"):
+        record = open_run(out, config, fresh=fresh)
+        setup = set_up_cohort(spec, root, config, out)
+    cases, grid = prepare_scans(setup, config)
+    numbers = [fold] if fold is not None else range(1, config.data.folds + 1)
+    for number in numbers:
+        job = _fold_job(number, config, setup, cases, grid)
+        run_fold(job, _fold_folder(out, number), device=chosen)
+    with FileLock(out.parent / f".{out.name}.lock"):
+        results = _finished(out, config, spec)
+        if len(results) < config.data.folds:
+            missing = sorted(set(range(1, config.data.folds + 1)) - {result.fold for result in results})
+            message = f"folds {', '.join(map(str, missing))} of {config.data.folds} are still to be run"
+            return CrossValidationResult(out, complete=False, metrics=None, message=message)
+        metrics = gather(out, record, config, setup, cases=cases, results=results)
+    return CrossValidationResult(out, complete=True, metrics=metrics, message="all folds are done")
+
+
+def _fitted(config: RunConfig, spec: CohortSpec) -> RunConfig:
+    """Return the configuration with the cohort's number of classes; MRI frames are gray."""
+    if config.model.frame_channels != 1:
+        raise ConfigError(
+            f"model.frame_channels: MRI slices have 1 channel, the configuration says {config.model.frame_channels}; "
+            "use a configuration for scans (mri, demo) or --set model.frame_channels=1"
+        )
+    model = config.model.model_copy(update={"num_classes": len(spec.classes)})
+    return config.model_copy(update={"model": model})
+
+
+def _fold_job(
+    number: int, config: RunConfig, setup: CohortSetup, cases: Sequence[PreparedCase], grid: FrameGrid
+) -> FoldJob:
+    roles = setup.table[["participant_id", "session_id", "label"]].copy()
+    for role in ("train", "validation", "test"):
+        roles.loc[roles.index[setup.folds.positions(setup.table, number, role)], "role"] = role
+    return FoldJob(
+        config=config,
+        fold=number,
+        classes=tuple(setup.spec.classes),
+        cases=roles,
+        frames=[case.frames for case in cases],
+        grid_affine=grid.affine,
+    )
+
+
+def _fold_folder(out: Path, number: int) -> Path:
+    return out / f"fold-{number}"
+
+
+def _finished(out: Path, config: RunConfig, spec: CohortSpec) -> list[FoldResult]:
+    found = (
+        finished_fold(_fold_folder(out, number), tuple(spec.classes))
+        for number in range(1, config.data.folds + 1)
+    )
+    return [result for result in found if result is not None]

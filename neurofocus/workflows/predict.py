@@ -1,0 +1,233 @@
+"""``neurofocus predict``: one scan becomes probabilities, saliency on its own grid, a picture and a page."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurofocus import __version__
+from neurofocus.data.dataset import evaluation_frames
+from neurofocus.data.frames import FrameGrid, frame_grid
+from neurofocus.data.preprocess import PreparedCase, prepare_case
+from neurofocus.data.volume import Volume, read_volume, stem_of, write_volume
+from neurofocus.errors import ConfigError
+from neurofocus.evaluation.thresholds import decide
+from neurofocus.explain.overlay import write_overlay
+from neurofocus.explain.projection import frame_to_world, to_scan_grid
+from neurofocus.explain.saliency import METHOD, CaseSaliency, case_saliency
+from neurofocus.explain.summary import CaseSummary, ExplainedCase
+from neurofocus.explain.viewer import write_viewer
+from neurofocus.files import write_json
+from neurofocus.training.inference import predict_frames
+from neurofocus.workflows.bundle import ModelBundle, default_bundle, load_bundle
+from neurofocus.workflows.device import choose_device
+
+__all__ = ["Prediction", "check_stems", "load_for_prediction", "predict", "predict_scan"]
+
+_IN_TEMPLATE = re.compile(r"_space-MNI152[A-Za-z0-9]*(_|$)")
+_SYNTHETIC = "SYNTHETIC: the model was trained on simulated disease; its answer says nothing about a person"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one scan.
+
+    Attributes:
+        predicted: the class.
+        probabilities: mean of the fold models, class -> probability, in class order.
+        document: the content of STEM_prediction.json.
+        explained: scan, frames and saliency, as the files show them.
+        files: what was written, by kind; empty if nothing was.
+    """
+
+    predicted: str
+    probabilities: dict[str, float]
+    document: dict[str, Any]
+    explained: ExplainedCase
+    files: dict[str, Path]
+
+    def summary_lines(self) -> list[str]:
+        """Return the few lines a person reads."""
+        shown = ", ".join(f"{name} {value:.3f}" for name, value in self.probabilities.items())
+        lines = [f"{self.explained.summary.title}: {self.predicted}  ({shown})"]
+        lines += [f"  warning: {line}" for line in self.document["warnings"]]
+        return lines + [f"  {kind:<10} {path}" for kind, path in self.files.items()]
+
+
+def predict(
+    path: str | Path,
+    model: str | Path | ModelBundle | None = None,
+    *,
+    out: str | Path | None = None,
+    device: str = "auto",
+) -> Prediction:
+    """Predict one scan.
+
+    Args:
+        path: .nii .nii.gz .mgz .nrrd, Analyze .hdr/.img, or a DICOM folder.
+        model: a bundle or its folder; none: the small SYNTHETIC bundle that ships with the package.
+        out: where the files go; none: nothing is written.
+        device: auto, cpu, cuda or cuda:N.
+
+    Raises:
+        VolumeError: the scan is not acceptable.
+        BundleError: the bundle is not acceptable.
+    """
+    bundle = model if isinstance(model, ModelBundle) else load_for_prediction(model, device)
+    return predict_scan(Path(path), bundle, out=None if out is None else Path(out))
+
+
+def load_for_prediction(model: str | Path | None, device: str) -> ModelBundle:
+    """Return a bundle by its folder, or the shipped one, on a device."""
+    return load_bundle(default_bundle() if model is None else Path(model), choose_device(device))
+
+
+def check_stems(scans: Sequence[Path]) -> None:
+    """Refuse scans whose results would overwrite each other.
+
+    Raises:
+        ConfigError: naming the stem.
+    """
+    seen: dict[str, Path] = {}
+    for scan in scans:
+        stem = stem_of(scan)
+        if stem in seen:
+            raise ConfigError(
+                f"{scan}: would write the same files ({stem}_…) as {seen[stem]}; predict them apart"
+            )
+        seen[stem] = scan
+
+
+def predict_scan(path: Path, bundle: ModelBundle, *, out: Path | None) -> Prediction:
+    """Predict one scan with a loaded bundle; see ``predict``."""
+    volume = read_volume(path)
+    config = bundle.manifest.config
+    grid = frame_grid(config.prepare, config.model.frame_size)
+    in_template = _IN_TEMPLATE.search(volume.stem) is not None
+    case = prepare_case(volume, config.prepare, grid, in_template=in_template)
+    frames, positions = evaluation_frames(case.frames, config.model.num_frames)
+    device = next(bundle.models[0].parameters()).device
+    batch = frames.unsqueeze(0).to(device)
+    probabilities = np.mean([predict_frames(model, batch)[0][0] for model in bundle.models], axis=0)
+    target = int(decide(probabilities[None], bundle.threshold)[0])
+    saliency = case_saliency(bundle.models, batch, positions, grid, target=target)
+    on_scan = to_scan_grid(saliency.volume, grid, case.world_to_template, volume.array.shape, volume.affine)
+    explained = ExplainedCase(
+        summary=_summary(volume, case, bundle, probabilities=probabilities, target=target),
+        scan=volume,
+        scan_saliency=on_scan,
+        frames=case.frames,
+        grid=grid,
+        saliency=saliency,
+    )
+    document = _document(explained, case, bundle)
+    files = {} if out is None else _write(out, explained, document)
+    return Prediction(
+        predicted=explained.summary.predicted,
+        probabilities=dict(explained.summary.probabilities),
+        document=document,
+        explained=explained,
+        files=files,
+    )
+
+
+def _summary(
+    volume: Volume,
+    case: PreparedCase,
+    bundle: ModelBundle,
+    *,
+    probabilities: NDArray[np.float64],
+    target: int,
+) -> CaseSummary:
+    manifest = bundle.manifest
+    warnings = ((_SYNTHETIC,) if manifest.synthetic else ()) + case.warnings
+    return CaseSummary(
+        title=volume.stem,
+        predicted=manifest.classes[target],
+        probabilities=dict(zip(manifest.classes, map(float, probabilities), strict=True)),
+        explained=manifest.classes[target],
+        gflops=manifest.gflops_per_model * len(bundle.models),
+        model={
+            "name": manifest.name,
+            "fold models": str(len(bundle.models)),
+            "made": manifest.created,
+            "bundle SHA-256": bundle.sha256,
+            "neurofocus": __version__,
+        },
+        warnings=warnings,
+        synthetic=manifest.synthetic,
+        intended_use=manifest.intended_use,
+    )
+
+
+def _document(explained: ExplainedCase, case: PreparedCase, bundle: ModelBundle) -> dict[str, Any]:
+    """Return the content of STEM_prediction.json; it names no person and no folder."""
+    summary, manifest = explained.summary, bundle.manifest
+    return {
+        "predicted": summary.predicted,
+        "probabilities": dict(summary.probabilities),
+        "threshold": bundle.threshold,
+        "synthetic": manifest.synthetic,
+        "intended_use": manifest.intended_use,
+        "gflops": summary.gflops,
+        "gflops_unit": "1e9 multiply-adds, all fold models",
+        "frames": _frames(explained.saliency, explained.grid, case),
+        "saliency": {"method": METHOD, "explains": summary.explained, "units": "arbitrary, 0 to 1"},
+        "quality": {name: round(float(value), 6) for name, value in case.quality.items()},
+        "warnings": list(summary.warnings),
+        "model": {
+            "name": manifest.name,
+            "created": manifest.created,
+            "sha256": bundle.sha256,
+            "fold_models": len(bundle.models),
+            "classes": list(manifest.classes),
+            "synthetic": manifest.synthetic,
+            "cross_validation": manifest.metrics.get("pooled", {}),
+            "versions": manifest.provenance.get("versions", {}),
+        },
+    }
+
+
+def _frames(saliency: CaseSaliency, grid: FrameGrid, case: PreparedCase) -> list[dict[str, Any]]:
+    """Return every fold model's focus frames with their boxes in the scan's world millimetres (RAS+)."""
+    found = []
+    for number, model in enumerate(saliency.per_model, start=1):
+        boxes = frame_to_world(model.frames, model.boxes, grid, case.world_to_template)
+        template = frame_to_world(model.frames, model.boxes, grid)
+        for position, box in enumerate(boxes):
+            found.append(
+                {
+                    "fold_model": number,
+                    "frame": int(model.frames[position]),
+                    "weight": float(model.weights[position]),
+                    "relevance": float(model.relevance[position]),
+                    "center_mm": _rounded(box.center),
+                    "corners_mm": [_rounded(corner) for corner in box.corners],
+                    "template_center_mm": _rounded(template[position].center),
+                }
+            )
+    return found
+
+
+def _rounded(point: NDArray[np.float64]) -> list[float]:
+    return [round(float(value), 2) for value in point]
+
+
+def _write(out: Path, explained: ExplainedCase, document: dict[str, Any]) -> dict[str, Path]:
+    stem = explained.summary.title
+    files = {
+        "prediction": out / f"{stem}_prediction.json",
+        "saliency": out / f"{stem}_desc-saliency_map.nii.gz",
+        "overlay": out / f"{stem}_overlay.png",
+        "report": out / f"{stem}_report.html",
+    }
+    write_volume(files["saliency"], explained.scan_saliency, explained.scan.affine)
+    write_overlay(files["overlay"], explained)
+    write_viewer(files["report"], explained, files["overlay"])
+    # Last, so that a prediction.json means that the other files are there.
+    write_json(files["prediction"], document)
+    return files
