@@ -57,8 +57,10 @@ class Folds:
 def make_folds(table: pd.DataFrame, num_folds: int, validation_fraction: float, seed: int) -> Folds:
     """Draw folds that depend only on the seed and on who is in the table, not on its row order.
 
-    Outer folds: scikit-learn's StratifiedGroupKFold by label, grouped by participant. Inside each training
-    part, about ``validation_fraction`` of the participants of every label validate (at least one, never all).
+    People are dealt, not scans: each counts once, under the label of the first session, so that folds differ by
+    at most one person a label however many sessions people have (scikit-learn's StratifiedKFold over people;
+    its StratifiedGroupKFold balances scans and can leave a fold without a class). Inside each training part,
+    about ``validation_fraction`` of the people of every label validate (at least one, never all).
 
     Args:
         table: the cohort table (participant_id, session_id, label).
@@ -69,16 +71,16 @@ def make_folds(table: pd.DataFrame, num_folds: int, validation_fraction: float, 
     Raises:
         CohortError: if a class has too few participants for so many folds.
     """
-    from sklearn.model_selection import StratifiedGroupKFold
+    from sklearn.model_selection import StratifiedKFold
 
     frame = table[[*_KEYS, "label"]].sort_values(_KEYS, ignore_index=True)
-    _refuse_few(frame, num_folds)
-    splitter = StratifiedGroupKFold(n_splits=num_folds, shuffle=True, random_state=seed)
-    fold = np.zeros(len(frame), dtype=np.int64)
-    parts = splitter.split(frame, frame["label"], groups=frame["participant_id"])
-    for number, (_, test) in enumerate(parts, start=1):
-        fold[test] = number
-    frame["fold"] = fold
+    people = frame.drop_duplicates("participant_id")
+    _refuse_few(people, num_folds)
+    splitter = StratifiedKFold(n_splits=num_folds, shuffle=True, random_state=seed)
+    fold_of: dict[str, int] = {}
+    for number, (_, test) in enumerate(splitter.split(people, people["label"]), start=1):
+        fold_of.update(dict.fromkeys(people["participant_id"].iloc[test], number))
+    frame["fold"] = frame["participant_id"].map(fold_of).astype("int64")
     for number in range(1, num_folds + 1):
         frame[f"role_{number}"] = _roles(frame, number, validation_fraction, seed)
     folds = Folds(frame)
@@ -119,10 +121,10 @@ def _roles(frame: pd.DataFrame, number: int, fraction: float, seed: int) -> list
     ]
 
 
-def _refuse_few(frame: pd.DataFrame, num_folds: int) -> None:
+def _refuse_few(people: pd.DataFrame, num_folds: int) -> None:
     """Every class needs one participant to test in each fold and two more to train and to validate."""
     needed = max(num_folds, 4)
-    counts = frame.groupby("label")["participant_id"].nunique()
+    counts = people["label"].value_counts()
     if len(counts) < 2:
         raise CohortError(
             f"the cohort has participants of {len(counts)} class only (label {list(counts.index)}); "

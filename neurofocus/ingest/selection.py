@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
@@ -40,10 +41,9 @@ def first_session(scans: pd.DataFrame) -> pd.Series:
     Args:
         scans: columns participant_id, session_id, acq_time; one row a session.
     """
-    keep = pd.Series(False, index=scans.index)
-    for _, group in scans.groupby("participant_id", sort=False):
-        keep |= pd.Series(_first_mask(group), index=group.index).reindex(scans.index, fill_value=False)
-    return keep
+    groups = scans.groupby("participant_id", sort=False)
+    masks = [pd.Series(_first_mask(group), index=group.index) for _, group in groups]
+    return pd.concat(masks).reindex(scans.index) if masks else pd.Series(True, index=scans.index)
 
 
 def _first_mask(group: pd.DataFrame) -> list[bool]:
@@ -55,12 +55,9 @@ def _first_mask(group: pd.DataFrame) -> list[bool]:
     return [row == first for row in range(len(keys))]
 
 
-def _times(values: Sequence[str]) -> list[pd.Timestamp]:
-    """Return one time a value; the same time for all if any is missing or unreadable, so that names decide."""
-    times: list[pd.Timestamp] = []
-    for value in values:
-        time = pd.to_datetime(value, errors="coerce")
-        if not isinstance(time, pd.Timestamp):
-            return [pd.Timestamp(0)] * len(values)
-        times.append(time.tz_localize(None))
-    return times
+def _times(values: Sequence[str]) -> list[datetime]:
+    """Return one time a value; the same for all if any is missing or not ISO 8601, so that names decide."""
+    try:
+        return [datetime.fromisoformat(value).replace(tzinfo=None) for value in values]
+    except ValueError:
+        return [datetime.min] * len(values)

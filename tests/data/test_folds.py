@@ -57,10 +57,11 @@ def test_properties_of_folds(case: tuple[pd.DataFrame, int, float, int]) -> None
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.integers(5, 60), min_size=2, max_size=3), st.integers(0, 1000))
-def test_labels_are_balanced_with_one_scan_a_subject(counts: list[int], seed: int) -> None:
-    frame = make_folds(cohort(counts), 5, 0.25, seed).frame
-    tested = pd.crosstab(frame["fold"], frame["label"])
+@given(st.lists(st.integers(5, 60), min_size=2, max_size=3), st.integers(0, 1000), st.integers(1, 4))
+def test_labels_are_balanced_by_subject(counts: list[int], seed: int, sessions: int) -> None:
+    people = make_folds(cohort(counts, sessions), 5, 0.25, seed).frame.drop_duplicates("participant_id")
+    tested = pd.crosstab(people["fold"], people["label"])
+    assert tested.sum(axis=1).max() - tested.sum(axis=1).min() <= 1
     assert (tested.max() - tested.min() <= 1).all()
 
 
@@ -74,6 +75,16 @@ def test_seeds_differ_and_positions_follow_the_table() -> None:
     assert chosen == set(folds.frame.loc[folds.frame["role_2"] == "validation", "participant_id"])
     with pytest.raises(ValueError, match=r"1\.\.5"):
         folds.positions(table, 6, "test")
+
+
+def test_a_role_without_a_class_is_refused() -> None:
+    """Only a later session of one person has label 2."""
+    table = cohort([6, 6])
+    table = pd.concat(
+        [table, pd.DataFrame([{"participant_id": "sub-0000", "session_id": "ses-9", "label": 2}])]
+    )
+    with pytest.raises(CohortError, match=r"fold 1 has no .* label \[2\]"):
+        make_folds(table, 3, 0.25, 0)
 
 
 @pytest.mark.parametrize(

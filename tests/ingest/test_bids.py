@@ -126,6 +126,18 @@ def test_sessions_table_overrides_and_orders_by_time(longitudinal: Path) -> None
     assert row["age"] == 71.5
 
 
+@pytest.mark.parametrize("unclear", ["n/a", "03/01/1923"])
+def test_one_unclear_time_lets_names_decide(longitudinal: Path, unclear: str) -> None:
+    put_table(
+        longitudinal / "sub-01/sub-01_sessions.tsv",
+        "session_id|acq_time",
+        "ses-M0|1925-03-01",
+        "ses-M6|1924-03-01",
+        f"ses-M12|{unclear}",
+    )
+    assert read_bids(longitudinal, SPEC).table["session_id"].iloc[0] == "ses-M0"
+
+
 def test_labels_may_live_in_the_sessions_tables_only(longitudinal: Path) -> None:
     put_table(longitudinal / "participants.tsv", "participant_id|sex", "01|M", "sub-02|F")
     put_table(
@@ -194,6 +206,7 @@ def test_the_shipped_definition_reads(root: Path) -> None:
         (["participant_id|diagnosis", "sub-01|CN|x"], ["row 2", "3 cells"]),
         (["participant_id,diagnosis", "sub-01,CN"], ["tab-separated"]),
         (["participant_id|diagnosis|diagnosis"], ["'diagnosis' appears twice"]),
+        (["participant_id|diagnosis", "|CN"], ["row 2 has no participant_id"]),
         ([], ["empty"]),
     ],
 )
@@ -247,3 +260,10 @@ def test_session_listed_twice(longitudinal: Path) -> None:
     put_table(longitudinal / "sub-01/sub-01_sessions.tsv", "session_id", "ses-M0", "M0")
     with pytest.raises(CohortError, match="'ses-M0' is listed twice"):
         read_bids(longitudinal, SPEC)
+
+
+@pytest.mark.parametrize("table", ["sub-01/sub-01_sessions.tsv", "sub-01/sub-01_scans.tsv"])
+def test_tables_without_their_key_column(root: Path, table: str) -> None:
+    put_table(root / table, "name|age", "x|70")
+    with pytest.raises(CohortError, match=r"no column '(session_id|filename)'; it has name, age"):
+        read_bids(root, SPEC)

@@ -120,3 +120,9 @@ def test_rows_without_a_hash_or_fold_are_a_bug(cohort: tuple[pd.DataFrame, pd.Da
         refuse_leaks(table, folds.iloc[:3], hashes)
     with pytest.raises(ValueError, match="hash and a fold"):
         refuse_leaks(table, folds, {})
+
+
+def test_a_surface_is_no_volume(tmp_path: Path) -> None:
+    nib.GiftiImage().to_filename(tmp_path / "surface.gii")
+    with pytest.raises(CohortError, match="not a volume"):
+        voxel_hash(tmp_path / "surface.gii")
