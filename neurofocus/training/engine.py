@@ -24,7 +24,7 @@ from neurofocus.errors import NeurofocusError
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.run import TrainConfig
 from neurofocus.training.ema import WeightAverage
-from neurofocus.training.inference import predict_logits
+from neurofocus.training.inference import predict_logits, quiet_engine
 from neurofocus.training.losses import LossTerms, uni_adafocus_loss
 from neurofocus.training.optim import build_optimizer, learning_rate_factor, set_learning_rates
 from neurofocus.training.progress import EpochProgress, ScalarLog
@@ -36,10 +36,6 @@ __all__ = ["LAST_CHECKPOINT", "FoldTraining", "train_fold"]
 
 LAST_CHECKPOINT = "last.safetensors"
 _LOGGER = logging.getLogger("neurofocus.training")
-# Ignite reports every exception as it passes; ours are printed once, at the top.
-_ENGINE_LOGGER = logging.getLogger("neurofocus.ignite")
-_ENGINE_LOGGER.addHandler(logging.NullHandler())
-_ENGINE_LOGGER.propagate = False
 _TERMS = tuple(entry.name for entry in fields(LossTerms) if entry.name != "logits")
 
 
@@ -84,8 +80,7 @@ def train_fold(model: UniAdaFocus, job: FoldTraining, saved: SavedState | None =
     if _is_done(state, job.config):
         return state
     weights = _loss_weights(job, model.config.num_classes)
-    engine = Engine(_make_step(state, job, weights))
-    engine.logger = _ENGINE_LOGGER
+    engine = quiet_engine(_make_step(state, job, weights))
     length = len(job.training)
     with (
         EpochProgress(job.stream[1], job.config.epochs, length) as progress,

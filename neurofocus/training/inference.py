@@ -1,7 +1,9 @@
 """Deterministic forward passes in evaluation mode, for validation, testing and prediction."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +16,10 @@ from neurofocus.data.dataset import Batch
 from neurofocus.model.outputs import UniAdaFocusOutput
 from neurofocus.model.uni_adafocus import UniAdaFocus
 
-__all__ = ["evaluating", "predict_frames", "predict_logits"]
+__all__ = ["evaluating", "predict_frames", "predict_logits", "quiet_engine"]
+
+_IGNITE_LOGGER = logging.getLogger("neurofocus.ignite")
+_IGNITE_LOGGER.setLevel(logging.CRITICAL + 1)
 
 
 @contextmanager
@@ -55,8 +60,15 @@ def predict_logits(model: UniAdaFocus, loader: DataLoader[Batch]) -> Tensor:
             logits = output.logits[:, -1].double().cpu()
         found.update(zip(batch["index"].tolist(), logits, strict=True))
 
-    Engine(step).run(loader)
+    quiet_engine(step).run(loader)
     return torch.stack([found[index] for index in sorted(found)])
+
+
+def quiet_engine(step: Callable[[Engine, Batch], Any]) -> Engine:
+    """Return an Ignite engine that logs nothing by itself: errors are printed once, where they are handled."""
+    engine = Engine(step)
+    engine.logger = _IGNITE_LOGGER
+    return engine
 
 
 def _device(model: nn.Module) -> torch.device:
