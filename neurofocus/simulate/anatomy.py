@@ -100,6 +100,10 @@ def load_anatomy() -> Anatomy:
     x, y, z = (float(v) for v in corner + low)
     grid = Grid(shape=(t1.shape[0], t1.shape[1], t1.shape[2]), origin=(x, y, z), spacing=1.0)
     brain = (t1 > 0).astype(np.float32)
+    gray, white = (
+        gray * brain,
+        white * brain,
+    )  # the shipped tissue maps reach a little beyond the shipped brain
     fine = _regions(grid, t1, gray, white)
     field_grid = _field_grid(grid, fine)
     blurred = np.stack([ndimage.gaussian_filter(region, _REGION_BLUR_MM) for region in fine])

@@ -28,7 +28,7 @@ __all__ = [
 
 SPACE = "MNI152NLin2009aSym"
 WARNING = "SYNTHETIC: simulated disease on an average brain; not clinical evidence."
-_TEMPLATE = "ICBM152 2009a nonlinear symmetric template (as shipped by nilearn)"
+_TEMPLATE = "ICBM152 2009a nonlinear symmetric template that nilearn ships"
 _MNI_CODE = 4
 CHANGE_SCALE = 1.0 / 250.0
 
@@ -41,18 +41,21 @@ _COLUMNS = {
     "tiv_ml": {"Description": f"{WARNING} Simulated intracranial volume before registration", "Units": "mL"},
     "diagnosis": {
         "Description": f"{WARNING} Label of the simulation",
-        "Levels": {"CN": "without simulated disease", "AD": "with simulated Alzheimer-like atrophy"},
+        "Levels": {
+            "CN": "without simulated disease",
+            "AD": "with simulated Alzheimer-like atrophy (in demo-null: called so by a coin)",
+        },
     },
 }
 _README = """{title}
 
 SYNTHETIC DATA SET. NOT CLINICAL EVIDENCE.
 
-Nobody was scanned. Every image is the same average brain (the {template}),
-deformed and given a scanner's contrast, blur, bias field and noise by neurofocus {version}. "AD" means that the
-medial temporal lobe was shrunk and the ventricles were widened; it is no diagnosis. The template holds the brain
-only, so there is no skull, no skin and no air. An accuracy measured here says nothing about patients: it
-shows whether a program finds a change of known place and size.
+Nobody was scanned. Every image is the same average brain, the {template}.
+neurofocus {version} deformed it and gave it a scanner's contrast, blur, bias field and noise. "AD" means that the
+simulation was told to shrink the medial temporal lobe and to widen the ventricles; it is no diagnosis. The
+template holds the brain only, so there is no skull, no skin and no air. An accuracy measured here says nothing
+about patients: it shows whether a program finds a change of known place and size.
 
 {description}
 

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import current_process, get_context, parent_process
 from pathlib import Path
@@ -29,7 +30,7 @@ from neurofocus.simulate.truth import write_change_region
 __all__ = ["GENERATOR_VERSION", "bayes_ceiling", "cohort_folder", "ensure_simulated"]
 
 _LOGGER = logging.getLogger("neurofocus.simulate")
-GENERATOR_VERSION = "1"  # part of the folder's name: raise it whenever the images change
+GENERATOR_VERSION = "2"  # part of the folder's name: raise it whenever the images change
 _JOBS = 2
 
 
@@ -76,7 +77,7 @@ def ensure_simulated(spec: CohortSpec, cache: Path, *, jobs: int = _JOBS) -> Pat
         jobs: processes.
 
     Raises:
-        CohortError: if the cohort is not a simulated one.
+        CohortError: if the cohort is not a simulated one, or a worker process was killed.
         NeurofocusError: if the disk is full or not writable.
     """
     root = cohort_folder(spec, cache)
@@ -142,6 +143,11 @@ def _in_processes(config: SimulationConfig, site: _Site, indices: list[int], job
             for future in as_completed(futures):
                 future.result()
                 yield
+        except BrokenProcessPool as error:
+            raise CohortError(
+                f"{site.staging}: a worker process ended abruptly; if it said nothing above, memory was most likely "
+                f"short (each needs about 0.6 GB). Run the same command again: finished scans are kept"
+            ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
