@@ -9,9 +9,10 @@ is used, so no atlas licence applies.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
-from neurofocus.simulate.grid import Floats, Grid
+from neurofocus.simulate.grid import Floats, Grid, sample
 
 __all__ = ["REGIONS", "Anatomy", "load_anatomy"]
 
@@ -100,14 +101,11 @@ def load_anatomy() -> Anatomy:
     x, y, z = (float(v) for v in corner + low)
     grid = Grid(shape=(t1.shape[0], t1.shape[1], t1.shape[2]), origin=(x, y, z), spacing=1.0)
     brain = (t1 > 0).astype(np.float32)
-    gray, white = (
-        gray * brain,
-        white * brain,
-    )  # the shipped tissue maps reach a little beyond the shipped brain
+    gray, white = gray * brain, white * brain  # the tissue maps reach a little beyond the brain
     fine = _regions(grid, t1, gray, white)
     field_grid = _field_grid(grid, fine)
     blurred = np.stack([ndimage.gaussian_filter(region, _REGION_BLUR_MM) for region in fine])
-    return Anatomy(grid, t1, gray, white, brain, field_grid, _at(blurred, grid, field_grid))
+    return Anatomy(grid, t1, gray, white, brain, field_grid, sample(blurred, grid, field_grid.points()))
 
 
 def _regions(grid: Grid, t1: Floats, gray: Floats, white: Floats) -> Floats:
@@ -123,17 +121,16 @@ def _regions(grid: Grid, t1: Floats, gray: Floats, white: Floats) -> Floats:
     return np.stack([masks[name] for name in REGIONS]).astype(np.float32)
 
 
-def _tube(points: Floats, name: str) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+def _tube(points: Floats, name: str) -> NDArray[np.bool_]:
+    """Return the points inside a tube and its mirror image; its cross-section is interpolated along y."""
     rows = np.asarray(_TUBES[name], np.float32)
-    x, y, z, across, high = (np.interp(points[1], rows[:, 0], rows[:, k]) for k in (1, 0, 2, 3, 4))
+    x, z, across, high = (np.interp(points[1], rows[:, 0], rows[:, k]) for k in (1, 2, 3, 4))
     distance = ((np.abs(points[0]) - x) / across) ** 2 + ((points[2] - z) / high) ** 2
-    inside: np.ndarray[tuple[int, ...], np.dtype[np.bool_]] = (distance <= 1) & (y == points[1])
+    inside: NDArray[np.bool_] = (distance <= 1) & (points[1] >= rows[0, 0]) & (points[1] <= rows[-1, 0])
     return inside
 
 
-def _lateral_ventricles(
-    points: Floats, t1: Floats, gray: Floats, white: Floats
-) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+def _lateral_ventricles(points: Floats, t1: Floats, gray: Floats, white: Floats) -> NDArray[np.bool_]:
     """Return the two largest central spaces without tissue, one a side of the third ventricle."""
     x, y, z = points
     box = (np.abs(x) > 2.5) & (np.abs(x) < 42) & (y > -62) & (y < 42) & (z > -6) & (z < 42)
@@ -143,7 +140,7 @@ def _lateral_ventricles(
         labels, count = ndimage.label(fluid & side)
         sizes = ndimage.sum_labels(fluid, labels, range(1, count + 1))
         sides.append(labels == 1 + int(np.argmax(sizes)))
-    result: np.ndarray[tuple[int, ...], np.dtype[np.bool_]] = sides[0] | sides[1]
+    result: NDArray[np.bool_] = sides[0] | sides[1]
     return result
 
 
@@ -153,9 +150,3 @@ def _field_grid(grid: Grid, regions: Floats) -> Grid:
     low = inside.min(axis=0) * grid.spacing + origin - _FIELD_MARGIN_MM
     high = inside.max(axis=0) * grid.spacing + origin + _FIELD_MARGIN_MM
     return Grid.covering(low, high, _FIELD_MM)
-
-
-def _at(maps: Floats, grid: Grid, target: Grid) -> Floats:
-    from neurofocus.simulate.grid import sample
-
-    return sample(maps, grid, target.points())

@@ -8,6 +8,7 @@ logarithm of volumes: at severity s a region whose change is c at severity 1 has
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from neurofocus.simulate.anatomy import REGIONS, Anatomy
@@ -93,7 +94,7 @@ def build_atrophy(anatomy: Anatomy) -> Atrophy:
     return model
 
 
-def _weighted(parts: Floats, gains: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Floats:
+def _weighted(parts: Floats, gains: NDArray[np.float64]) -> Floats:
     return np.tensordot(gains.astype(np.float32), parts, axes=1)
 
 

@@ -1,6 +1,6 @@
 """The texts and tables that make a simulated cohort a BIDS derivative data set."""
 
-import io
+import gzip
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurofocus import __version__
-from neurofocus.files import atomic_write, write_json, write_text
+from neurofocus.files import write_bytes, write_json, write_text
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.simulate.anatomy import REGIONS
 from neurofocus.simulate.grid import Floats, Grid
@@ -30,6 +30,7 @@ SPACE = "MNI152NLin2009aSym"
 WARNING = "SYNTHETIC: simulated disease on an average brain; not clinical evidence."
 _TEMPLATE = "ICBM152 2009a nonlinear symmetric template that nilearn ships"
 _MNI_CODE = 4
+_DATA_OFFSET = 352  # NIfTI-1 in one file: header of 348 bytes and 4 for the absence of extensions
 CHANGE_SCALE = 1.0 / 250.0
 
 _COLUMNS = {
@@ -175,29 +176,18 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _write_image(path: Path, array: NDArray[Any], grid: Grid, *, scale: float | None) -> None:
-    """Write an image in MNI space whose bytes depend on its content only (no time stamp in the gzip header)."""
-    import gzip
+    """Write stored values in MNI space; ``scale`` turns them into real ones (none: they are the real ones).
 
+    The bytes are put together here, because nibabel would rescale integers that carry a slope, and its gzip
+    header holds the time: the same settings must give the same bytes.
+    """
     image = nibabel.Nifti1Image(array, grid.affine)
-    image.header.set_xyzt_units("mm")
-    image.header["descrip"] = b"SYNTHETIC neurofocus"
     image.set_qform(grid.affine, code=_MNI_CODE)
     image.set_sform(grid.affine, code=_MNI_CODE)
-    if scale is not None:
-        image.header.set_slope_inter(scale, 0.0)
-    raw = _single_file(image, array, scale)
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(gzip.compress(raw, compresslevel=4, mtime=0))
-
-
-def _single_file(image: Any, array: NDArray[Any], scale: float | None) -> bytes:
-    """Return header, padding and stored values; written by hand so that stored steps are not scaled again."""
-    buffer = io.BytesIO()
-    header = image.header.copy()
-    header.set_data_offset(352)
-    if scale is None:
-        header.set_slope_inter(1.0, 0.0)
-    buffer.write(header.binaryblock)
-    buffer.write(b"\0" * (352 - len(header.binaryblock)))
-    buffer.write(np.asfortranarray(array).tobytes(order="F"))
-    return buffer.getvalue()
+    header = image.header
+    header.set_xyzt_units("mm")
+    header["descrip"] = b"SYNTHETIC neurofocus"
+    header.set_slope_inter(1.0 if scale is None else scale, 0.0)
+    header.set_data_offset(_DATA_OFFSET)
+    raw = header.binaryblock.ljust(_DATA_OFFSET, b"\0") + array.tobytes(order="F")
+    write_bytes(path, gzip.compress(raw, compresslevel=4, mtime=0))
