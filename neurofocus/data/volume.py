@@ -13,7 +13,7 @@ from neurofocus.data.readers import FILE_READERS, pair_of, read_file
 from neurofocus.data.voxels import refusal, shown_name
 from neurofocus.files import write_bytes
 
-__all__ = ["Volume", "read_volume", "to_canonical", "volume_files", "write_volume"]
+__all__ = ["Volume", "read_volume", "to_canonical", "stem_of", "volume_files", "write_volume"]
 
 _ACCEPTED = "accepted are .nii .nii.gz .mgz .nrrd, Analyze .hdr/.img and a DICOM folder"
 _TABLE = "this is a table, not a scan: `neurofocus cohort check` reads tables; give the scans that it lists"
@@ -76,7 +76,7 @@ def read_volume(path: Path) -> Volume:
         raise refusal(name, "voxels that are NaN or infinite", "mend the scan where it was made")
     if low == high:
         raise refusal(name, f"every voxel is {low:g}", "the scan is empty: export it again")
-    return Volume(array, affine, _stem(path), (*warnings, *_implausible(affine, array.shape)))
+    return Volume(array, affine, stem_of(path), (*warnings, *_implausible(affine, array.shape)))
 
 
 def to_canonical(volume: Volume) -> Volume:
@@ -149,7 +149,7 @@ def _suffix_of(path: Path, name: str) -> str:
     return suffix
 
 
-def _stem(path: Path) -> str:
+def stem_of(path: Path) -> str:
     """Return the file name without the suffixes of a scan."""
     if path.is_dir():
         return path.resolve().name

@@ -165,7 +165,7 @@ def _example(
     grid: FrameGrid,
     *,
     frames: NDArray[np.float32],
-    row: pd.Series[Any],
+    row: "pd.Series[Any]",
 ) -> Example:
     model = bundle.models[int(row["fold"]) - 1]
     shown, positions = evaluation_frames(frames, config.model.num_frames)
