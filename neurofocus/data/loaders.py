@@ -1,5 +1,8 @@
 """Loaders of one fold: the order of the cases is a function of (seed, fold, epoch)."""
 
+import multiprocessing
+import os
+import threading
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -90,5 +93,18 @@ def evaluation_loader(dataset: FrameDataset, batch_size: int, *, num_workers: in
 
 
 def _start_worker(worker: int) -> None:
-    """Keep a worker on one thread: the workers are the parallelism, and sums keep their order."""
+    """Keep a worker on one thread, and end it with the process that feeds on it.
+
+    The workers are the parallelism, and sums keep their order. torch's own watchdog asks for the parent
+    process; under the start method "forkserver" that is the server, which outlives a killed training.
+    """
     torch.set_num_threads(1)
+    if multiprocessing.get_start_method() != "fork":
+        threading.Thread(target=_end_with_trainer, daemon=True).start()
+
+
+def _end_with_trainer() -> None:
+    trainer = multiprocessing.parent_process()
+    if trainer is not None:
+        trainer.join()
+        os._exit(1)

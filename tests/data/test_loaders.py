@@ -1,5 +1,11 @@
 """Loaders: order by (seed, fold, epoch); identical batches for any number of workers."""
 
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -103,3 +109,42 @@ def test_evaluation_gives_every_case_in_order(num_workers: int) -> None:
 def test_training_loader_needs_a_stream() -> None:
     with pytest.raises(ValueError, match="stream"):
         training_loader(make_dataset(training=False), 4)
+
+
+CHILD = """
+import multiprocessing, sys, time
+import numpy as np
+from neurofocus.data.dataset import FrameDataset
+from neurofocus.data.loaders import training_loader
+if __name__ == "__main__":
+    multiprocessing.set_start_method(sys.argv[1])
+    cases = [np.zeros((4, 8, 8), dtype=np.float32)] * 4
+    loader = training_loader(FrameDataset(cases, [0, 1] * 2, 2, stream=(0, 1)), 2, num_workers=2)
+    batches = iter(loader)
+    next(batches)
+    print(*(worker.pid for worker in multiprocessing.active_children()), flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize(
+    "method", sorted({"fork", "forkserver"} & set(multiprocessing.get_all_start_methods()))
+)
+def test_workers_end_with_a_killed_training(method: str) -> None:
+    with subprocess.Popen([sys.executable, "-c", CHILD, method], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        workers = [int(pid) for pid in child.stdout.readline().split()]
+        assert len(workers) == 2 and all(is_alive(pid) for pid in workers)
+        child.kill()
+    deadline = time.monotonic() + 20
+    while any(is_alive(pid) for pid in workers):
+        assert time.monotonic() < deadline, "workers outlive the training"
+        time.sleep(0.1)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
