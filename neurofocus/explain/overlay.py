@@ -138,8 +138,9 @@ def _draw_slices(
     """Draw the chosen frames of one fold model with their boxes, in order along the axis."""
     top, bottom = span
     count = len(case.saliency.per_model)
-    which = f" by 1 of {count} fold models (the one nearest to their mean)" if count > 1 else ""
-    text = f"Focus frames chosen{which}: patches in blue; w: frame weight, 1 = uniform; template millimetres"
+    which = f" by the fold model nearest to the mean of {count}" if count > 1 else ""
+    share = f"{100 * case.saliency.focus_share:.0f} % of the contributions came through patches"
+    text = f"Focus frames chosen{which}: patches in blue (template mm; w: frame weight, 1 = uniform). {share}"
     title_inches = 0.3
     figure.text(0.03, top + title_inches / figure.get_figheight(), text, size=11, color=_INK, va="bottom")
     kept = np.sort(np.argsort(-model.weights, kind="stable")[:_MAX_SLICES])

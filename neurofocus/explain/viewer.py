@@ -69,7 +69,9 @@ the scan's own millimetres. Saliency below {{ "%.0f"|format(100 * threshold) }} 
 <p><img alt="Saliency on three planes; focus frames with their boxes in blue"
 src="data:image/png;base64,{{ picture }}"></p>
 <h2>How to read this</h2>
-<p>{{ method }}. Saliency shows what moved this model's answer; it is not a map of disease.</p>
+<p>{{ method }}. Saliency shows what moved this model's answer; it is not a map of disease.
+{{ "%.0f"|format(100 * focus_share) }} % of the contributions came through the focus patches, the rest through the
+glance at whole frames.</p>
 <h2>Model</h2>
 <table>{% for name, value in summary.model.items() %}<tr><th>{{ name }}</th><td>{{ value }}</td></tr>{% endfor %}</table>
 {% if summary.synthetic %}<p class="alarm">{{ banner }}</p>{% endif %}
@@ -96,6 +98,7 @@ def write_viewer(path: Path, case: ExplainedCase, overlay_png: Path) -> None:
         policy=_POLICY,
         threshold=_THRESHOLD,
         method=METHOD,
+        focus_share=case.saliency.focus_share,
         picture=base64.b64encode(overlay_png.read_bytes()).decode("ascii"),
         viewer=viewer,
         viewer_height=viewer_height,
