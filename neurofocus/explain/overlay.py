@@ -46,21 +46,21 @@ def write_overlay(path: Path, case: ExplainedCase) -> None:
 
     model = case.saliency.representative()
     rows = -(-min(len(model.frames), _MAX_SLICES) // _COLUMNS)
-    height = 6.0 + 1.72 * rows
+    height = 6.25 + 1.72 * rows
     figure = Figure(figsize=(12.0, height), dpi=100, facecolor=_PAPER)
     _draw_header(figure, case.summary, height)
-    top = 1 - 1.15 / height
+    top = 1 - 1.3 / height
     middle = top - 4.1 / height
     layers = figure.add_gridspec(
         1, 4, left=0.03, right=0.94, top=top, bottom=middle, wspace=0.06, width_ratios=(1, 1, 1, 0.03)
     )
     peak = case.peak_mm()
-    painted: ScalarMappable | None = None
-    for column, (name, axis, shown) in enumerate(_PLANES):
-        painted = _draw_plane(figure.add_subplot(layers[0, column]), case, (name, axis, shown), peak)
-    if painted is not None:
-        _draw_colour_bar(figure, figure.add_subplot(layers[0, 3]), painted, case.summary.explained)
-    _draw_slices(figure, case, model, (middle - 0.7 / height, 0.1 / height))
+    painted = [
+        _draw_plane(figure.add_subplot(layers[0, column]), case, plane, peak)
+        for column, plane in enumerate(_PLANES)
+    ]
+    _draw_colour_bar(figure, figure.add_subplot(layers[0, 3]), painted[-1], case.summary.explained)
+    _draw_slices(figure, case, model, (middle - 0.8 / height, 0.1 / height))
     with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png", facecolor=_PAPER, metadata={"Software": None})
 
@@ -80,20 +80,15 @@ def edge_letters(affine: NDArray[np.float64], axis: int) -> tuple[str, str]:
 
 def _draw_header(figure: "Figure", summary: CaseSummary, height: float) -> None:
     chances = "   ".join(f"{name} {value:.2f}" for name, value in summary.probabilities.items())
+    cost = f"cost: {summary.gflops:.2f} GFLOPs (1e9 multiply-adds)"
     lines = (
-        (f"{_short(summary.title)}: predicted {summary.predicted}", 17, _INK, "bold"),
-        (
-            f"probabilities: {chances}     cost: {summary.gflops:.2f} GFLOPs (1e9 multiply-adds)",
-            11,
-            _INK,
-            "normal",
-        ),
+        (f"Predicted: {_short(summary.predicted, 30)}", 17, "bold", 0.33),
+        (_short(summary.title, 110), 11, "normal", 0.62),
+        (f"probabilities: {chances}     {cost}", 11, "normal", 0.86),
     )
-    offset = 0.36
-    for text, size, colour, weight in lines:
-        figure.text(0.03, 1 - offset / height, text, size=size, color=colour, weight=weight, va="center")
-        offset += 0.31
-    figure.text(0.97, 1 - 0.67 / height, "research use only", size=11, color=_INK, ha="right", va="center")
+    for text, size, weight, inches in lines:
+        figure.text(0.03, 1 - inches / height, text, size=size, color=_INK, weight=weight, va="center")
+    figure.text(0.97, 1 - 0.86 / height, "research use only", size=11, color=_INK, ha="right", va="center")
     if summary.synthetic:
         box = {"facecolor": _ALARM, "edgecolor": "none", "boxstyle": "round,pad=0.35"}
         banner = {"size": 11, "color": "white", "weight": "bold", "ha": "right", "va": "center", "bbox": box}
@@ -139,10 +134,13 @@ def _draw_slices(
     top, bottom = span
     count = len(case.saliency.per_model)
     which = f" by the fold model nearest to the mean of {count}" if count > 1 else ""
-    share = f"{100 * case.saliency.focus_share:.0f} % of the contributions came through patches"
-    text = f"Focus frames chosen{which}: patches in blue (template mm; w: frame weight, 1 = uniform). {share}"
-    title_inches = 0.3
-    figure.text(0.03, top + title_inches / figure.get_figheight(), text, size=11, color=_INK, va="bottom")
+    first = f"Focus frames chosen{which}; patches in blue; template mm; w: frame weight, 1 = uniform"
+    second = (
+        f"{100 * case.saliency.focus_share:.0f} % of the contributions came through the patches, "
+        "the rest through the glance at whole frames"
+    )
+    for text, inches, size in ((first, 0.46, 11), (second, 0.27, 10)):
+        figure.text(0.03, top + inches / figure.get_figheight(), text, size=size, color=_INK, va="bottom")
     kept = np.sort(np.argsort(-model.weights, kind="stable")[:_MAX_SLICES])
     rows = -(-len(kept) // _COLUMNS)
     cells = figure.add_gridspec(
@@ -207,5 +205,5 @@ def _window(array: NDArray[np.float32]) -> tuple[float, float]:
     return float(low), float(max(high, low + 1e-6))
 
 
-def _short(title: str, limit: int = 48) -> str:
+def _short(title: str, limit: int) -> str:
     return title if len(title) <= limit else f"{title[: limit - 1]}…"

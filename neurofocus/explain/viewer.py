@@ -36,7 +36,7 @@ _PAGE = """<!DOCTYPE html>
 <style>
 body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 1100px; padding: 1rem; color: #1b1f24;
   background: #fff; }
-h1 { margin: 0.4rem 0; } h2 { margin: 1.6rem 0 0.4rem; font-size: 1.2rem; }
+h1 { margin: 0.4rem 0; overflow-wrap: anywhere; } h2 { margin: 1.6rem 0 0.4rem; font-size: 1.2rem; }
 table { border-collapse: collapse; } th, td { text-align: left; padding: 0.2rem 1.2rem 0.2rem 0;
   vertical-align: top; overflow-wrap: anywhere; }
 th { font-weight: 600; white-space: nowrap; }
