@@ -15,6 +15,7 @@ from neurofocus.errors import NeurofocusError
 
 from . import cohort
 from .cv import cv
+from .output import print_error
 from .predict import predict
 from .profile import profile
 
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _print_usage_error(error)
         return error.exit_code
     except NeurofocusError as error:
-        _print_error(str(error))
+        print_error(str(error))
         return _USER_CAN_MEND_IT
     if code == _INTERRUPTED:
         typer.echo(f"{_PROGRAM}: interrupted", err=True)
@@ -78,8 +79,4 @@ def _print_usage_error(error: typer.TyperException) -> None:
         return
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else _PROGRAM
-    _print_error(f"{message.rstrip('.')}; see '{command} --help'")
-
-
-def _print_error(message: str) -> None:
-    typer.echo(f"{_PROGRAM}: error: {' '.join(message.split())}", err=True)
+    print_error(f"{message.rstrip('.')}; see '{command} --help'")

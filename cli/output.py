@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from neurofocus.workflows.cross_validate import CrossValidationResult
 
-__all__ = ["print_json", "set_up_logging", "summary_lines"]
+__all__ = ["print_error", "print_json", "set_up_logging", "summary_lines"]
 
 _HEADLINES = ("balanced_accuracy", "roc_auc", "accuracy", "sensitivity", "specificity")
 
@@ -18,6 +18,11 @@ _HEADLINES = ("balanced_accuracy", "roc_auc", "accuracy", "sensitivity", "specif
 def print_json(value: Any) -> None:
     """Print one JSON document on standard output."""
     typer.echo(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False))
+
+
+def print_error(message: str) -> None:
+    """Print what the user can mend as one line on standard error."""
+    typer.echo(f"neurofocus: error: {' '.join(message.split())}", err=True)
 
 
 def set_up_logging(verbose: bool) -> None:
@@ -39,12 +44,15 @@ def summary_lines(result: "CrossValidationResult") -> list[str]:
     if metrics["synthetic"]:
         lines.append("SYNTHETIC cohort: these numbers say nothing about patients.")
     for name in _HEADLINES:
-        if (entry := metrics["pooled"].get(name)) and entry["value"] is not None:
+        if (entry := metrics["pooled"].get(name)) and None not in entry.values():
             lines.append(
                 f"{name:<18} {entry['value']:.3f}  (95 % interval {entry['low']:.3f} to {entry['high']:.3f})"
             )
     baseline = metrics["baseline"]
-    lines.append("baseline           " + ", ".join(f"{name} {value:.3f}" for name, value in baseline.items()))
+    lines.append(
+        f"baseline           always {baseline['majority_class']}: accuracy {baseline['accuracy']:.3f}, "
+        f"balanced accuracy {baseline['balanced_accuracy']:.3f}"
+    )
     if ceiling := metrics.get("bayes_ceiling"):
         lines.append(
             f"Bayes ceiling      ROC-AUC {ceiling['auc']:.3f}, balanced accuracy {ceiling['balanced_accuracy']:.3f}"
