@@ -1,11 +1,16 @@
 """``neurofocus predict``: one prediction a scan, with saliency on the scan's own grid."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .options import DeviceOption, JsonOption, VerboseOption
+
+if TYPE_CHECKING:
+    from neurofocus.errors import NeurofocusError
+    from neurofocus.workflows.predict import Prediction
 
 __all__ = ["predict"]
 
@@ -31,26 +36,70 @@ def predict(
     A scan that cannot be read does not stop the others; the exit code is then 2.
     """
     from neurofocus.errors import NeurofocusError
-    from neurofocus.workflows.predict import check_stems, load_for_prediction, predict_scan
 
-    from .output import print_json, set_up_logging
+    from .output import print_error, print_json, set_up_logging
 
     set_up_logging(verbose)
-    check_stems(scans)
-    bundle = load_for_prediction(model, device)
-    failures, documents = [], []
-    for scan in scans:
-        try:
-            prediction = predict_scan(scan, bundle, out=out)
-        except NeurofocusError as error:
-            failures.append(str(error))
-            typer.echo(f"neurofocus: error: {error}", err=True)
+    _check_stems(scans)
+    documents = []
+    for scan, result in zip(scans, _predictions(scans, model, out, device=device), strict=True):
+        if isinstance(result, NeurofocusError):
+            print_error(str(result))
             continue
-        documents.append({"scan": scan.name} | prediction.document)
+        documents.append({"scan": scan.name} | result.document)
         if not as_json:
-            for line in prediction.summary_lines():
+            for line in result.summary_lines():
                 typer.echo(line)
     if as_json:
         print_json(documents)
-    if failures:
+    if len(documents) < len(scans):
         raise typer.Exit(2)
+
+
+def _predictions(
+    scans: Sequence[Path], model: Path | None, out: Path, *, device: str
+) -> "Iterator[Prediction | NeurofocusError]":
+    """Yield a prediction a scan, or why there is none.
+
+    The network's libraries and the bundle are loaded for the first scan that can be read: a bad scan is
+    answered within a second.
+
+    Raises:
+        NeurofocusError: what stops all scans: the bundle or the device is not acceptable.
+    """
+    from neurofocus.data.volume import read_volume
+    from neurofocus.errors import NeurofocusError
+
+    bundle = None
+    for scan in scans:
+        try:
+            volume = read_volume(scan)
+        except NeurofocusError as error:
+            yield error
+            continue
+        from neurofocus.workflows.predict import load_for_prediction, predict_volume
+
+        bundle = bundle or load_for_prediction(model, device)
+        try:
+            yield predict_volume(volume, bundle, out=out)
+        except NeurofocusError as error:
+            yield error
+
+
+def _check_stems(scans: Sequence[Path]) -> None:
+    """Refuse scans whose results would overwrite each other.
+
+    Raises:
+        ConfigError: naming the stem.
+    """
+    from neurofocus.data.volume import stem_of
+    from neurofocus.errors import ConfigError
+
+    seen: dict[str, Path] = {}
+    for scan in scans:
+        stem = stem_of(scan)
+        if stem in seen:
+            raise ConfigError(
+                f"{scan}: would write the same files ({stem}_…) as {seen[stem]}; predict them apart"
+            )
+        seen[stem] = scan

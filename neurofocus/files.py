@@ -7,9 +7,11 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from neurofocus.errors import NeurofocusError
 
@@ -17,6 +19,8 @@ __all__ = [
     "atomic_folder",
     "atomic_write",
     "cache_dir",
+    "locked",
+    "mendable",
     "sha256_file",
     "sweep_partial",
     "write_bytes",
@@ -25,6 +29,49 @@ __all__ = [
 ]
 
 _PARTIAL = ".nf-partial"
+_ELSEWHERE = "choose another folder (--out, or NEUROFOCUS_CACHE for the cache)"
+_FULL = f"the disk is full; free some space or {_ELSEWHERE}, then run again"
+_NOT_WRITABLE = f"not writable; change its permissions or {_ELSEWHERE}"
+_IN_THE_WAY = f"a file is where a folder is needed; {_ELSEWHERE}"
+_REASONS = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EACCES: _NOT_WRITABLE,
+    errno.EPERM: _NOT_WRITABLE,
+    errno.EROFS: _NOT_WRITABLE,
+    errno.ENOTDIR: _IN_THE_WAY,
+    errno.EEXIST: _IN_THE_WAY,
+    errno.EISDIR: f"a folder is where a file is needed; {_ELSEWHERE}",
+    errno.ENAMETOOLONG: "the name is too long for this file system; rename the scan",
+}
+
+
+@contextmanager
+def mendable(path: Path) -> Iterator[None]:
+    """Turn what a user can mend about ``path`` (space, permission, a name in the way) into a NeurofocusError."""
+    try:
+        yield
+    except OSError as error:
+        if (reason := _REASONS.get(error.errno or 0)) is None:
+            raise
+        raise NeurofocusError(f"{path}: {reason}") from error
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file ``path``; wait while another process holds it.
+
+    Raises:
+        NeurofocusError: if the lock file cannot be made.
+    """
+    lock = FileLock(path)
+    with mendable(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager
@@ -35,22 +82,21 @@ def atomic_write(path: Path) -> Iterator[Path]:
     even after a crash. If the block raises, nothing is left behind.
 
     Raises:
-        NeurofocusError: if the disk is full, the folder is not writable or does not fit the quota.
+        NeurofocusError: if the disk or a quota is full, or the folder is not writable or no folder.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix stays last so that writers that look at it (nibabel, matplotlib) choose the right format.
-    temporary = path.with_name(f".{uuid.uuid4().hex}{_PARTIAL}.{path.name}")
-    try:
-        yield temporary
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        _explain(error, path)
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
+    with mendable(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The suffix stays last so that writers that look at it (nibabel, matplotlib) choose the right format.
+        temporary = _beside(path)
+        try:
+            yield temporary
+            with temporary.open("rb") as stream:
+                os.fsync(stream.fileno())
+            temporary.replace(path)
+            _sync_folder(path.parent)
+        finally:
+            with suppress(OSError):  # the first error is the one to tell
+                temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -59,19 +105,17 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
     A folder already at ``path`` is kept and the new one dropped: whoever came first wins.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{uuid.uuid4().hex}{_PARTIAL}.{path.name}")
-    temporary.mkdir()
-    try:
-        yield temporary
-        if not path.exists():
-            temporary.rename(path)
-            _sync_folder(path.parent)
-    except OSError as error:
-        _explain(error, path)
-        raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with mendable(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = _beside(path)
+        try:
+            temporary.mkdir()
+            yield temporary
+            if not path.exists():
+                temporary.rename(path)
+                _sync_folder(path.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -127,11 +171,5 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _explain(error: OSError, path: Path) -> None:
-    """Turn a full disk or a missing permission into an error that the user can mend."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        raise NeurofocusError(
-            f"{path}: the disk is full; free some space or choose another folder with --out, then run again"
-        ) from error
-    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-        raise NeurofocusError(f"{path}: not writable; choose another folder with --out") from error
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{uuid.uuid4().hex}{_PARTIAL}.{path.name}")

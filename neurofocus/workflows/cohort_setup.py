@@ -14,7 +14,7 @@ from neurofocus.data.frames import FrameGrid, frame_grid
 from neurofocus.data.prepare_cohort import prepare_cohort
 from neurofocus.data.preprocess import PreparedCase
 from neurofocus.errors import CohortError
-from neurofocus.files import cache_dir
+from neurofocus.files import cache_dir, mendable
 from neurofocus.ingest.checks import refuse_leaks, voxel_hashes
 from neurofocus.ingest.flow import CohortTable
 from neurofocus.ingest.table import load_cohort
@@ -59,7 +59,8 @@ def find_data(spec: CohortSpec, data: Path | None) -> Path:
     if data is None:
         if spec.simulation is None:
             raise CohortError(f"cohort {spec.name!r}: no data folder; give it with --data DIR")
-        return ensure_simulated(spec, cache_dir())
+        with mendable(cache_dir()):
+            return ensure_simulated(spec, cache_dir())
     if not data.is_dir():
         raise CohortError(f"--data {data}: no such folder; give the folder that holds the cohort")
     return data
@@ -94,7 +95,8 @@ def prepare_scans(setup: CohortSetup, config: RunConfig) -> tuple[list[PreparedC
         CohortError: naming every scan that cannot be prepared; what is prepared stays in the cache.
     """
     grid = frame_grid(config.prepare, config.model.frame_size)
-    with tqdm(total=len(setup.table), desc="preparing scans", unit="scan", disable=None) as bar:
+    bar = tqdm(total=len(setup.table), desc="preparing scans", unit="scan", disable=None)
+    with bar, mendable(cache_dir()):
         prepared = prepare_cohort(
             setup.table,
             config.prepare,

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from neurofocus.data.frames import FrameGrid
 from neurofocus.data.preprocess import PreparedCase
 from neurofocus.errors import ConfigError
+from neurofocus.files import locked
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.schema.load import load_cohort_spec, load_run_config
 from neurofocus.schema.run import RunConfig
@@ -50,7 +49,7 @@ def run_config(cohort: str, config: str | Path | None = None, overrides: Sequenc
         ConfigError: unknown names, keys or values.
     """
     spec = load_cohort_spec(cohort)
-    return load_run_config(config or spec.config, [*overrides, f"cohort={cohort}"])
+    return load_run_config(config or spec.config, overrides).model_copy(update={"cohort": cohort})
 
 
 def cross_validate(
@@ -83,10 +82,9 @@ def cross_validate(
         raise ConfigError(f"--fold {fold}: accepted are 1 to {config.data.folds} (data.folds)")
     chosen = choose_device(device)
     out = out or Path("runs") / spec.name
-    out.parent.mkdir(parents=True, exist_ok=True)
+    lock = out.resolve().with_name(f".{out.resolve().name}.lock")  # beside it: --fresh empties the folder
     root = find_data(spec, data)
-    # The lock lies beside the folder, so that --fresh may remove the folder while holding it.
-    with FileLock(out.parent / f".{out.name}.lock"):
+    with locked(lock):
         record = open_run(out, config, fresh=fresh)
         setup = set_up_cohort(spec, root, config, out)
     cases, grid = prepare_scans(setup, config)
@@ -94,7 +92,7 @@ def cross_validate(
     for number in numbers:
         job = _fold_job(number, config, setup, cases, grid)
         run_fold(job, _fold_folder(out, number), device=chosen)
-    with FileLock(out.parent / f".{out.name}.lock"):
+    with locked(lock):
         results = _finished(out, config, spec)
         if len(results) < config.data.folds:
             missing = sorted(set(range(1, config.data.folds + 1)) - {result.fold for result in results})
@@ -105,14 +103,20 @@ def cross_validate(
 
 
 def _fitted(config: RunConfig, spec: CohortSpec) -> RunConfig:
-    """Return the configuration with the cohort's number of classes; MRI frames are gray."""
+    """Return the configuration with the cohort's number of classes and its name.
+
+    The name replaces the path of a cohort file, which could name a person and must not reach the bundle.
+
+    Raises:
+        ConfigError: the model wants colour frames.
+    """
     if config.model.frame_channels != 1:
         raise ConfigError(
             f"model.frame_channels: MRI slices have 1 channel, the configuration says {config.model.frame_channels}; "
             "use a configuration for scans (mri, demo) or --set model.frame_channels=1"
         )
     model = config.model.model_copy(update={"num_classes": len(spec.classes)})
-    return config.model_copy(update={"model": model})
+    return config.model_copy(update={"model": model, "cohort": spec.name})
 
 
 def _fold_job(

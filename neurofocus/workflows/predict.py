@@ -1,7 +1,7 @@
 """``neurofocus predict``: one scan becomes probabilities, saliency on its own grid, a picture and a page."""
 
 import re
-from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,20 +13,19 @@ from neurofocus import __version__
 from neurofocus.data.dataset import evaluation_frames
 from neurofocus.data.frames import FrameGrid, frame_grid
 from neurofocus.data.preprocess import PreparedCase, prepare_case
-from neurofocus.data.volume import Volume, read_volume, stem_of, write_volume
-from neurofocus.errors import ConfigError
+from neurofocus.data.volume import Volume, read_volume, write_volume
 from neurofocus.evaluation.thresholds import decide
 from neurofocus.explain.overlay import write_overlay
 from neurofocus.explain.projection import frame_to_world, to_scan_grid
 from neurofocus.explain.saliency import METHOD, CaseSaliency, case_saliency
 from neurofocus.explain.summary import CaseSummary, ExplainedCase
 from neurofocus.explain.viewer import write_viewer
-from neurofocus.files import write_json
+from neurofocus.files import mendable, write_json
 from neurofocus.training.inference import predict_frames
 from neurofocus.workflows.bundle import ModelBundle, default_bundle, load_bundle
 from neurofocus.workflows.device import choose_device
 
-__all__ = ["Prediction", "check_stems", "load_for_prediction", "predict", "predict_scan"]
+__all__ = ["Prediction", "load_for_prediction", "predict", "predict_scan", "predict_volume"]
 
 _IN_TEMPLATE = re.compile(r"_space-MNI152[A-Za-z0-9]*(_|$)")
 _SYNTHETIC = "SYNTHETIC: the model was trained on simulated disease; its answer says nothing about a person"
@@ -86,25 +85,13 @@ def load_for_prediction(model: str | Path | None, device: str) -> ModelBundle:
     return load_bundle(default_bundle() if model is None else Path(model), choose_device(device))
 
 
-def check_stems(scans: Sequence[Path]) -> None:
-    """Refuse scans whose results would overwrite each other.
-
-    Raises:
-        ConfigError: naming the stem.
-    """
-    seen: dict[str, Path] = {}
-    for scan in scans:
-        stem = stem_of(scan)
-        if stem in seen:
-            raise ConfigError(
-                f"{scan}: would write the same files ({stem}_…) as {seen[stem]}; predict them apart"
-            )
-        seen[stem] = scan
-
-
 def predict_scan(path: Path, bundle: ModelBundle, *, out: Path | None) -> Prediction:
     """Predict one scan with a loaded bundle; see ``predict``."""
-    volume = read_volume(path)
+    return predict_volume(read_volume(path), bundle, out=out)
+
+
+def predict_volume(volume: Volume, bundle: ModelBundle, *, out: Path | None) -> Prediction:
+    """Predict one scan that was read already; see ``predict``."""
     config = bundle.manifest.config
     grid = frame_grid(config.prepare, config.model.frame_size)
     in_template = _IN_TEMPLATE.search(volume.stem) is not None
@@ -225,9 +212,17 @@ def _write(out: Path, explained: ExplainedCase, document: dict[str, Any]) -> dic
         "overlay": out / f"{stem}_overlay.png",
         "report": out / f"{stem}_report.html",
     }
-    write_volume(files["saliency"], explained.scan_saliency, explained.scan.affine)
-    write_overlay(files["overlay"], explained)
-    write_viewer(files["report"], explained, files["overlay"])
-    # Last, so that a prediction.json means that the other files are there.
-    write_json(files["prediction"], document)
+    # Gone first and written last: a prediction.json means that the other files are there and belong to it.
+    with mendable(out):
+        files["prediction"].unlink(missing_ok=True)
+    try:
+        write_volume(files["saliency"], explained.scan_saliency, explained.scan.affine)
+        write_overlay(files["overlay"], explained)
+        write_viewer(files["report"], explained, files["overlay"])
+        write_json(files["prediction"], document)
+    except BaseException:
+        for path in files.values():
+            with suppress(OSError):  # the first error is the one to tell
+                path.unlink(missing_ok=True)
+        raise
     return files

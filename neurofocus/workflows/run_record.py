@@ -3,6 +3,7 @@
 import hashlib
 import json
 import platform
+import re
 import shutil
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -11,12 +12,17 @@ from typing import Any
 
 from neurofocus import __version__
 from neurofocus.errors import ConfigError
-from neurofocus.files import sweep_partial, write_json
+from neurofocus.files import mendable, sweep_partial, write_json
 from neurofocus.schema.run import RunConfig
 
 __all__ = ["config_hash", "open_run", "provenance"]
 
 _RECORD = "run.json"
+# What a run makes; ``--fresh`` removes nothing else.
+_OURS = re.compile(
+    r"run\.json|cohort\.tsv|folds\.tsv|fold-[0-9]+|predictions\.tsv|metrics\.json|report\.html|bundle|\..*\.nf-partial\..*"
+)
+_FIELDS = {"config": dict, "config_sha256": str, "created": str, "provenance": dict}
 _PACKAGES = (
     "torch",
     "monai",
@@ -45,19 +51,18 @@ def open_run(out: Path, config: RunConfig, *, fresh: bool) -> dict[str, Any]:
     """
     path = out / _RECORD
     if fresh and path.is_file():
-        shutil.rmtree(out)
+        _remove_run(out)
     if path.is_file():
         record = _read(path)
-        _refuse_change(record.get("config", {}), config, out)
+        _refuse_change(record["config"], config, out)
         sweep_partial(out)
         return record
-    if out.is_dir() and any(
-        entry.name != ".lock" and ".nf-partial" not in entry.name for entry in out.iterdir()
-    ):
+    with mendable(out):
+        out.mkdir(parents=True, exist_ok=True)
+    if any(".nf-partial" not in entry.name for entry in out.iterdir()):
         raise ConfigError(
             f"--out {out}: holds files but no {_RECORD}, so it is not a run; choose another folder"
         )
-    out.mkdir(parents=True, exist_ok=True)
     sweep_partial(out)
     record = {
         "config": config.model_dump(mode="json"),
@@ -92,9 +97,31 @@ def _read(path: Path) -> dict[str, Any]:
         record = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         raise ConfigError(f"{path}: not readable JSON; add --fresh to start this run again") from None
-    if not isinstance(record, dict):
-        raise ConfigError(f"{path}: not a run record; choose another --out folder")
+    if not isinstance(record, dict) or any(
+        not isinstance(record.get(key), kind) for key, kind in _FIELDS.items()
+    ):
+        raise ConfigError(f"{path}: not the record of a run; choose another --out folder")
     return record
+
+
+def _remove_run(out: Path) -> None:
+    """Remove every file of a run, its record last: an interrupted removal is continued by the next ``--fresh``.
+
+    Raises:
+        ConfigError: naming what a run does not make; nothing is removed then.
+    """
+    entries = sorted(out.iterdir(), key=lambda entry: entry.name == _RECORD)
+    foreign = sorted(entry.name for entry in entries if not _OURS.fullmatch(entry.name))
+    if foreign:
+        raise ConfigError(
+            f"--out {out}: --fresh would remove {foreign[0]!r}, which no run has made; move it away or choose another folder"
+        )
+    with mendable(out):
+        for entry in entries:
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
 
 
 def _refuse_change(old: dict[str, Any], config: RunConfig, out: Path) -> None:
