@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 from neurofocus.errors import BundleError
+from neurofocus.training import checkpoint
 from neurofocus.training.checkpoint import read_checkpoint, write_checkpoint
 
 
@@ -103,6 +104,14 @@ def test_foreign_files_are_refused(tmp_path: Path) -> None:
     for name in ("torch.pt", "missing", "."):
         with pytest.raises(BundleError, match="--fresh"):
             read_checkpoint(tmp_path / name)
+
+
+def test_checkpoint_of_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "_FORMAT", "neurofocus-checkpoint-0")
+        write_checkpoint(tmp_path / "old", tensors(), STATE)
+    with pytest.raises(BundleError, match=r"old: not a checkpoint of this version .*--fresh"):
+        read_checkpoint(tmp_path / "old")
 
 
 WRITER = """

@@ -123,6 +123,15 @@ def test_damaged_output_is_made_again(
     assert digests(short.folder) == before
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"fold": 2}'])
+def test_unreadable_done_is_made_again(short: FoldResult, synthetic: ModuleType, text: str) -> None:
+    before = digests(short.folder)
+    (short.folder / "DONE").write_text(text, encoding="utf-8")
+    assert finished_fold(short.folder, ("healthy", "disease")) is None
+    assert run_fold(synthetic.make_job(SHORT), short.folder).validation == short.validation
+    assert digests(short.folder) == before
+
+
 def test_test_scans_do_not_touch_the_training(
     short: FoldResult, synthetic: ModuleType, tmp_path: Path
 ) -> None:
