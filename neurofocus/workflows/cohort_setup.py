@@ -1,5 +1,6 @@
 """What a cross-validation stands on: the cohort's table, its folds, its leak checks, its prepared scans."""
 
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,6 +44,11 @@ class CohortSetup:
     root: Path
     cohort: CohortTable
     folds: Folds
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the scans were simulated: the definition says so, or the data set itself."""
+        return self.spec.synthetic or _says_synthetic(self.root)
 
     @property
     def table(self) -> pd.DataFrame:
@@ -113,6 +119,15 @@ def prepare_scans(setup: CohortSetup, config: RunConfig) -> tuple[list[PreparedC
             "mend them or remove their rows, then run the same command again: the others are kept"
         )
     return prepared.cases, grid
+
+
+def _says_synthetic(root: Path) -> bool:
+    """Return whether the name in a BIDS data set's description says SYNTHETIC, as ours do."""
+    try:
+        description = json.loads((root / "dataset_description.json").read_text(encoding="utf-8"))
+        return "SYNTHETIC" in str(description["Name"])
+    except (OSError, ValueError, KeyError, TypeError):  # the file is optional for reading
+        return False
 
 
 def _advance(bar: "tqdm[Never]") -> Callable[[int, int], None]:

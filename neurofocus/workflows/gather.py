@@ -63,7 +63,7 @@ def gather(
         predictions,
         tuple(setup.spec.classes),
         threshold_rule=_THRESHOLD_RULE,
-        synthetic=setup.spec.synthetic,
+        synthetic=setup.synthetic,
         bayes_ceiling=bayes_ceiling(setup.root) if simulated else None,
         seed=config.seed,
     )
@@ -118,7 +118,7 @@ def _write_bundle(
     manifest = BundleManifest(
         name=setup.spec.name,
         created=provenance["created"],
-        synthetic=setup.spec.synthetic,
+        synthetic=setup.synthetic,
         intended_use=INTENDED_USE,
         classes=tuple(setup.spec.classes),
         config=config,
