@@ -1,5 +1,7 @@
 """Which device a command computes on."""
 
+import re
+
 import torch
 
 from neurofocus.errors import ConfigError
@@ -15,10 +17,12 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda") or (number and not number.isdigit()) or name == "cpu:":
+    if name == "cpu":
+        return torch.device("cpu")
+    match = re.fullmatch("cuda(?::([0-9]+))?", name)
+    if match is None:
         raise ConfigError(f"--device {name!r}: accepted are auto, cpu, cuda and cuda:N")
-    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+    if int(match[1] or 0) >= torch.cuda.device_count():
         raise ConfigError(
             f"--device {name!r}: {torch.cuda.device_count()} GPUs are visible here; use cpu or auto"
         )
