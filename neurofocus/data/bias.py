@@ -7,7 +7,7 @@ and scalp out, and costs seconds. The field is applied where the frames are, so 
 import numpy as np
 
 from neurofocus.data.geometry import Affine, Array, inverse
-from neurofocus.data.itk import to_image
+from neurofocus.data.itk import one_thread, to_image
 from neurofocus.data.resample import resample
 from neurofocus.data.template import load_template
 
@@ -40,11 +40,11 @@ def estimate_bias(array: Array, affine: Affine, world_to_template: Affine) -> Bi
         return None
     image = to_image(np.maximum(values, 1e-6), grid)
     mask = sitk.Cast(to_image(bright.astype(np.float32), grid) > 0.5, sitk.sitkUInt8)
-    n4 = sitk.N4BiasFieldCorrectionImageFilter()
-    n4.SetNumberOfThreads(1)
-    n4.SetMaximumNumberOfIterations(list(_ITERATIONS))
-    n4.Execute(image, mask)
-    field: Array = sitk.GetArrayFromImage(n4.GetLogBiasFieldAsImage(image)).T
+    with one_thread():
+        n4 = sitk.N4BiasFieldCorrectionImageFilter()
+        n4.SetMaximumNumberOfIterations(list(_ITERATIONS))
+        n4.Execute(image, mask)
+        field: Array = sitk.GetArrayFromImage(n4.GetLogBiasFieldAsImage(image)).T
     return np.asfortranarray(field, dtype=np.float32), grid
 
 

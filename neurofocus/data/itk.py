@@ -3,6 +3,8 @@
 Images are in LPS+ world on the SimpleITK side (ITK's convention); affines here stay RAS+.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +14,24 @@ from neurofocus.data.geometry import Affine, Array, flip_lps_ras, voxel_sizes
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
-__all__ = ["to_image"]
+__all__ = ["one_thread", "to_image"]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let SimpleITK compute on one thread inside the block, so that sums are bit-identical everywhere.
+
+    The registration metric reads only the library's global default (its own setter does not reach it), so the
+    default is lent and given back; filters created meanwhile by other threads run slower, not differently.
+    """
+    import SimpleITK as sitk
+
+    before = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
 
 
 def to_image(array: Array, affine: Affine) -> "sitk.Image":

@@ -77,19 +77,18 @@ def prepare_case(
 
 def _align(scan: Volume, prepare: PrepareConfig) -> tuple[Affine, BiasField | None]:
     """Register a native scan and estimate its bias field: coarse, then N4, then fine on the corrected scan."""
-    clipped = _clip_bright(scan.array)
     # Headers store affines as float32: rounding makes the 48 ways to store one scan give one registration.
-    affine = np.round(scan.affine, 4)
+    array, affine = shrink(_clip_bright(scan.array), np.round(scan.affine, 4), 2.0)
     world_to_template = np.eye(4)
     if prepare.registration == "affine":
-        world_to_template = register_coarse(clipped, affine)
+        world_to_template = register_coarse(array, affine)
     field = None
     if prepare.bias_correction:
-        field = estimate_bias(*shrink(clipped, affine, 4.0), world_to_template)
+        field = estimate_bias(*shrink(array, affine, 4.0), world_to_template)
     if prepare.registration == "affine":
         if field is not None:
-            clipped = clipped / sample_bias(field, world_to_template @ affine, clipped.shape)
-        world_to_template = refine_affine(clipped, affine, world_to_template)
+            array = array / sample_bias(field, world_to_template @ affine, array.shape)
+        world_to_template = refine_affine(array, affine, world_to_template)
     return world_to_template, field
 
 

@@ -4,6 +4,7 @@ Every step runs on one thread: ITK's sums depend on the number of threads, and a
 frames on every machine. Parallel work is over scans.
 """
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Union
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from neurofocus.data.geometry import Affine, Array, flip_lps_ras, inverse, voxel_sizes
-from neurofocus.data.itk import to_image
+from neurofocus.data.itk import one_thread, to_image
 from neurofocus.data.pose import BRAIN_CENTRE_MM, Pose, find_poses
 from neurofocus.data.template import load_template
 
@@ -31,7 +32,7 @@ def register_coarse(array: Array, affine: Affine) -> Affine:
     """Register a scan from any pose to about 4 mm detail.
 
     Args:
-        array: Scan [X, Y, Z], clipped to 0..1.
+        array: Scan [X, Y, Z], clipped to 0..1, with voxels of about 2 mm.
         affine: Voxel to world mm.
 
     Returns:
@@ -56,8 +57,7 @@ def register_coarse(array: Array, affine: Affine) -> Affine:
 def refine_affine(array: Array, affine: Affine, world_to_template: Affine) -> Affine:
     """Improve an affine at 2 mm detail; same arguments and result as ``register_coarse``."""
     transform = _affine(world_to_template)
-    image = to_image(*shrink(array, affine, 2.0))
-    _optimise(2, image, transform, step_mm=0.5, share=_FINE_SHARE)
+    _optimise(2, to_image(array, affine), transform, step_mm=0.5, share=_FINE_SHARE)
     return _world_to_template(transform)
 
 
@@ -85,7 +85,6 @@ def _optimise(
 
     fixed, mask = _fixed(level_mm)
     method = sitk.ImageRegistrationMethod()
-    method.SetNumberOfThreads(1)
     method.SetMetricAsMattesMutualInformation(32)
     method.SetMetricFixedMask(mask)
     if share < 1.0:
@@ -107,10 +106,12 @@ def _optimise(
     )
     method.SetOptimizerScalesFromPhysicalShift()
     method.SetInitialTransform(transform, inPlace=True)
-    method.Execute(fixed, moving)
+    with one_thread():
+        method.Execute(fixed, moving)
     return float(method.GetMetricValue())
 
 
+@lru_cache(maxsize=3)
 def _fixed(level_mm: int) -> tuple["sitk.Image", "sitk.Image"]:
     """Return the template at one detail, and the mask of brain and a rim where it is compared."""
     import SimpleITK as sitk
