@@ -1,4 +1,4 @@
-"""The base of every configuration class: frozen, typed, and strict about unknown keys."""
+"""The base of every configuration class: frozen, typed, finite, and strict about unknown keys."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -8,4 +8,4 @@ __all__ = ["Settings"]
 class Settings(BaseModel):
     """A frozen group of settings; an unknown key is an error with its dotted path."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)

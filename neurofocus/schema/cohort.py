@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from neurofocus.schema.base import Settings
 
@@ -35,7 +35,9 @@ class Expectation(Settings):
 class CohortSpec(Settings):
     """One cohort; readable by a neuroscientist who knows no Python."""
 
-    name: str
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="names folders: letters, digits, . _ -"
+    )
     title: str
     description: str
     layout: Literal["bids"]
@@ -47,6 +49,20 @@ class CohortSpec(Settings):
     synthetic: bool = False
     simulation: SimulationConfig | None = None
     expectations: tuple[Expectation, ...] = ()
+
+    @field_validator("classes")
+    @classmethod
+    def _class_names(cls, classes: dict[str, list[str]]) -> dict[str, list[str]]:
+        for name, values in classes.items():
+            if not name.isprintable() or name != name.strip() or name in ("", "n/a"):
+                raise ValueError(
+                    f"{name!r} cannot name a class (and a column of tables); use plain words such as AD"
+                )
+            if not values:
+                raise ValueError(
+                    f"class {name!r} has no values; list the values of label_column that mean it"
+                )
+        return classes
 
     @model_validator(mode="after")
     def _classes_disjoint(self) -> "CohortSpec":

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -19,6 +19,8 @@ from neurofocus.schema.run import RunConfig
 __all__ = ["load_cohort_spec", "load_run_config"]
 
 _S = TypeVar("_S", bound=Settings)
+_MAX_BYTES = 2**20
+_MAX_SHOWN = 80
 
 
 def load_run_config(source: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
@@ -46,7 +48,7 @@ def load_cohort_spec(source: str | Path) -> CohortSpec:
 def _load(kind: str, source: str | Path, overrides: Sequence[str], target: type[_S]) -> _S:
     values = _parse(_read(kind, source), str(source))
     for override in overrides:
-        values = OmegaConf.merge(values, _parse_override(override))
+        values = _merge(values, override)
     plain = OmegaConf.to_container(values, resolve=False)
     try:
         return target.model_validate(plain)
@@ -61,14 +63,23 @@ def _read(kind: str, source: str | Path) -> str:
         return read_resource(kind, str(source))
     path = Path(source)
     if path.suffix in (".yaml", ".yml"):
-        try:
-            return path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: cannot be read ({error}); give a readable YAML file") from None
+        return _read_file(path)
     hint = _suggest(str(source), shipped)
     raise ConfigError(
         f"{kind[:-1]} {str(source)!r} is not shipped{hint}; known: {', '.join(shipped)}, or a .yaml file"
     )
+
+
+def _read_file(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+        if len(data) > _MAX_BYTES:
+            raise ConfigError(f"{path}: {len(data)} bytes are no settings; give a YAML file of ours")
+        return data.decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); give a readable YAML file") from None
+    except ValueError:
+        raise ConfigError(f"{path}: cannot be read (not UTF-8 text); give a readable YAML file") from None
 
 
 def _parse(text: str, source: str) -> Any:
@@ -78,9 +89,20 @@ def _parse(text: str, source: str) -> Any:
         values = OmegaConf.create(text)
     except (YAMLError, OmegaConfBaseException, ValueError) as error:
         raise ConfigError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not OmegaConf.is_dict(values):
+    except RecursionError:
+        raise ConfigError(f"{source}: nested too deeply; settings have four levels at most") from None
+    if not OmegaConf.is_dict(values) or not values:
         raise ConfigError(f"{source}: must hold 'key: value' lines at its top level")
     return values
+
+
+def _merge(values: Any, override: str) -> Any:
+    try:
+        return OmegaConf.merge(values, _parse_override(override))
+    except TypeError:
+        raise ConfigError(
+            f"--set {override!r}: a list has no keys; give the whole list, as in a.b=[1,2]"
+        ) from None
 
 
 def _parse_override(override: str) -> Any:
@@ -98,20 +120,31 @@ def _describe(item: Mapping[str, Any], target: type[BaseModel]) -> str:
     path = ".".join(location) or "the whole"
     if item["type"] == "extra_forbidden":
         hint = _suggest(location[-1], _fields_at(target, location[:-1]))
-        return f"{path}: unknown key (value {item['input']!r}){hint}"
+        return f"{path}: unknown key (value {_shown(item['input'])}){hint}"
     message = item["msg"].removeprefix("Value error, ")
-    seen = "" if isinstance(item["input"], dict) else f" (got {item['input']!r})"
-    return f"{path}: {message[0].lower()}{message[1:]}{seen}"
+    seen = "" if isinstance(item["input"], dict) else f" (got {_shown(item['input'])})"
+    quotes = "; put it in quotes" if item["type"] == "string_type" else ""
+    return f"{path}: {message[0].lower()}{message[1:]}{seen}{quotes}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
 def _fields_at(target: type[BaseModel], location: Sequence[str]) -> list[str]:
     for part in location:
         field = target.model_fields.get(part)
-        annotation = field.annotation if field else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        groups = [kind for kind in _kinds(field.annotation if field else None) if issubclass(kind, BaseModel)]
+        if not groups:
             return []
-        target = annotation
+        target = groups[0]
     return list(target.model_fields)
+
+
+def _kinds(annotation: Any) -> list[type]:
+    """Return the classes of an annotation such as ``SimulationConfig | None``."""
+    return [kind for kind in (get_args(annotation) or (annotation,)) if isinstance(kind, type)]
 
 
 def _suggest(word: str, known: Sequence[str]) -> str:

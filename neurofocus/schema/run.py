@@ -1,8 +1,8 @@
 """One run, typed: data, preparation, augmentation, model and training."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from neurofocus.schema.base import Settings
 from neurofocus.schema.model import ModelConfig
@@ -103,6 +103,11 @@ class TrainConfig(Settings):
     tensorboard: bool = Field(True, description="write scalars for TensorBoard beside the checkpoints")
     objective: ObjectiveConfig = ObjectiveConfig()
 
+    @field_validator("amp", mode="before")
+    @classmethod
+    def _off(cls, value: Any) -> Any:
+        return "off" if value is False else value  # YAML reads a bare off as false
+
 
 class BundleConfig(Settings):
     """How the models of a run are packed for prediction."""
@@ -116,7 +121,7 @@ class RunConfig(Settings):
     """Everything that decides a run's numbers."""
 
     cohort: str | None = Field(None, description="a shipped cohort's name or a cohort YAML file")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**32)
     threads: int | None = Field(None, ge=1, description="CPU threads of torch; none: all cores")
     data: DataConfig = DataConfig()
     prepare: PrepareConfig = PrepareConfig()
