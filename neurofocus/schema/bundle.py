@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from neurofocus.schema.base import Settings
 from neurofocus.schema.run import RunConfig
@@ -25,6 +25,9 @@ class BundleManifest(Settings):
 
     format: Literal["neurofocus-bundle"] = "neurofocus-bundle"
     format_version: Literal[1] = 1
+    sha256: str = Field(
+        "0" * 64, pattern="^[0-9a-f]{64}$", description="of this text with zeros in its place"
+    )
     name: str
     created: str
     synthetic: bool
@@ -35,3 +38,11 @@ class BundleManifest(Settings):
     gflops_per_model: float
     metrics: dict[str, Any]
     provenance: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _fits(self) -> "BundleManifest":
+        if len(self.classes) != self.config.model.num_classes:
+            raise ValueError(
+                f"{len(self.classes)} classes, but model.num_classes is {self.config.model.num_classes}"
+            )
+        return self

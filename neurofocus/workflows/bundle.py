@@ -1,5 +1,6 @@
 """The bundle: one folder with everything that prediction needs, verified by checksums."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,7 +13,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from neurofocus.errors import BundleError
-from neurofocus.files import atomic_folder, sha256_file, write_bytes, write_text
+from neurofocus.files import atomic_folder, write_bytes
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.resources import resource_path
 from neurofocus.schema.bundle import BundleManifest, FoldEntry
@@ -24,6 +25,7 @@ INTENDED_USE = (
     "Research use only. Not a medical device; not for diagnosis or for any decision about a person."
 )
 _MANIFEST = "bundle.json"
+_BLANK = "0" * 64
 
 
 @dataclass(frozen=True)
@@ -72,13 +74,11 @@ def save_bundle(folder: Path, manifest: BundleManifest, weights: list[bytes]) ->
         entries = []
         for entry, data in zip(manifest.folds, weights, strict=True):
             write_bytes(temporary / entry.file, data)
-            entries.append(
-                FoldEntry(
-                    file=entry.file, sha256=sha256_file(temporary / entry.file), threshold=entry.threshold
-                )
-            )
-        complete = manifest.model_copy(update={"folds": tuple(entries)})
-        write_text(temporary / _MANIFEST, complete.model_dump_json(indent=2) + "\n")
+            entries.append(entry.model_copy(update={"sha256": hashlib.sha256(data).hexdigest()}))
+        complete = manifest.model_copy(update={"folds": tuple(entries), "sha256": _BLANK})
+        text = (complete.model_dump_json(indent=2) + "\n").encode()
+        digest = hashlib.sha256(text).hexdigest()
+        write_bytes(temporary / _MANIFEST, text.replace(_BLANK.encode(), digest.encode(), 1))
 
 
 def load_bundle(folder: Path, device: torch.device | str = "cpu") -> ModelBundle:
@@ -102,23 +102,28 @@ def load_bundle(folder: Path, device: torch.device | str = "cpu") -> ModelBundle
         raise BundleError(
             f"{path}: {where}: {first['msg']}; use a bundle of this version of neurofocus or make it again"
         ) from None
+    blank = text.replace(manifest.sha256.encode(), _BLANK.encode(), 1)
+    if hashlib.sha256(blank).hexdigest() != manifest.sha256:
+        raise BundleError(f"{path}: damaged or edited (its SHA-256 does not fit); copy the bundle again")
     models = tuple(_load_model(folder, entry, manifest, device) for entry in manifest.folds)
-    return ModelBundle(manifest, models, sha256_file(path))
+    return ModelBundle(manifest, models, manifest.sha256)
 
 
 def _load_model(
     folder: Path, entry: FoldEntry, manifest: BundleManifest, device: torch.device | str
 ) -> UniAdaFocus:
     path = folder / entry.file
-    if not path.is_file():
-        raise BundleError(f"{path}: missing; copy the whole bundle folder again")
-    seen = sha256_file(path)
+    try:
+        data = path.read_bytes()
+    except OSError:
+        raise BundleError(f"{path}: missing or not readable; copy the whole bundle folder again") from None
+    seen = hashlib.sha256(data).hexdigest()
     if seen != entry.sha256:
         raise BundleError(
             f"{path}: damaged (SHA-256 {seen[:12]}…, expected {entry.sha256[:12]}…); copy it again"
         )
     try:
-        state = {name: _widen(value) for name, value in load_tensors(path.read_bytes()).items()}
+        state = {name: _widen(value) for name, value in load_tensors(data).items()}
         model = UniAdaFocus(without_initial_weights(manifest.config.model))
         model.load_state_dict(state)
     except (SafetensorError, RuntimeError) as error:
