@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from neurofocus.data.bias import BiasField, estimate_bias, sample_bias
+from neurofocus.data.bias import BiasField, estimate_bias, flatten, sample_bias
 from neurofocus.data.frames import FrameGrid
 from neurofocus.data.geometry import Affine, Array
 from neurofocus.data.quality import measure, warn
@@ -24,7 +24,7 @@ from neurofocus.schema.run import PrepareConfig
 __all__ = ["PREPARE_VERSION", "PreparedCase", "prepare_case"]
 
 # Part of every cache key: raise it whenever the same scan would give other frames.
-PREPARE_VERSION = 1
+PREPARE_VERSION = 2
 
 _MIN_MASK_PIXELS = 1000
 
@@ -81,7 +81,7 @@ def _align(scan: Volume, prepare: PrepareConfig) -> tuple[Affine, BiasField | No
     array, affine = shrink(_clip_bright(scan.array), np.round(scan.affine, 4), 2.0)
     world_to_template = np.eye(4)
     if prepare.registration == "affine":
-        world_to_template = register_coarse(array, affine)
+        world_to_template = register_coarse(flatten(array, affine), affine)
     field = None
     if prepare.bias_correction:
         field = estimate_bias(*shrink(array, affine, 4.0), world_to_template)

@@ -14,7 +14,9 @@ __all__ = ["measure", "warn"]
 # The template is an enlarged brain: 1.2 to 1.8 is usual.
 _DETERMINANT = (0.6, 2.2)
 _COVERAGE = 0.95
-_NCC = 0.6
+_ROTATION = 45.0
+# Failed registrations and other contrasts reach 0.2, an average head 0.75; one person's anatomy lies between.
+_NCC = 0.4
 
 
 def measure(
@@ -25,6 +27,7 @@ def measure(
     Returns:
         affine_determinant: volume change scan to template (1: same head size).
         template_ncc: correlation with the template inside the brain mask of the frames; higher is better.
+        rotation_degrees: how far registration turned the head.
         brain_coverage: share of the template's brain inside the scan's field of view.
         mask_share: share of the frames' pixels that are brain.
         spacing_min_mm, spacing_max_mm: the scan's voxel edges.
@@ -34,6 +37,7 @@ def measure(
     sizes = voxel_sizes(scan.affine)
     return {
         "affine_determinant": float(np.linalg.det(world_to_template[:3, :3])),
+        "rotation_degrees": _rotation(world_to_template),
         "template_ncc": _correlation(frames[mask], target[mask]),
         "brain_coverage": coverage(
             template.mask, template.affine, world_to_template @ scan.affine, scan.array.shape
@@ -58,9 +62,20 @@ def warn(quality: dict[str, float]) -> tuple[str, ...]:
             f"low similarity to the T1 template (correlation {quality['template_ncc']:.2f} < {_NCC}): "
             "this may not be a T1 brain MRI, or registration failed"
         )
+    if quality["rotation_degrees"] > _ROTATION:
+        found.append(
+            f"the head lies {quality['rotation_degrees']:.0f} degrees from where the header says: its axes are "
+            "probably wrong, and then left and right may be swapped too"
+        )
     if quality["brain_coverage"] < _COVERAGE:
         found.append(f"the field of view holds only {100 * quality['brain_coverage']:.0f} % of the brain")
     return tuple(found)
+
+
+def _rotation(affine: Affine) -> float:
+    """Return the angle in degrees of the rotation nearest to an affine (polar decomposition)."""
+    left, _, right = np.linalg.svd(affine[:3, :3])
+    return float(np.degrees(np.arccos(np.clip((np.trace(left @ right) - 1) / 2, -1.0, 1.0))))
 
 
 def _correlation(first: Array, second: Array) -> float:

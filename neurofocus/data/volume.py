@@ -13,7 +13,7 @@ from neurofocus.data.readers import FILE_READERS, pair_of, read_file
 from neurofocus.data.voxels import refusal, shown_name
 from neurofocus.files import write_bytes
 
-__all__ = ["Volume", "read_volume", "to_canonical", "stem_of", "volume_files", "write_volume"]
+__all__ = ["Volume", "read_volume", "stem_of", "to_canonical", "volume_files", "write_volume"]
 
 _ACCEPTED = "accepted are .nii .nii.gz .mgz .nrrd, Analyze .hdr/.img and a DICOM folder"
 _TABLE = "this is a table, not a scan: `neurofocus cohort check` reads tables; give the scans that it lists"
