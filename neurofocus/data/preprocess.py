@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from neurofocus.data.bias import BiasField, estimate_bias, flatten, sample_bias
 from neurofocus.data.frames import FrameGrid
-from neurofocus.data.geometry import Affine, Array
+from neurofocus.data.geometry import Affine, Array, voxel_sizes
 from neurofocus.data.quality import measure, warn
 from neurofocus.data.registration import refine_affine, register_coarse, shrink
 from neurofocus.data.resample import frames_to_voxels, inside, on_frames, resample
@@ -27,6 +27,7 @@ __all__ = ["PREPARE_VERSION", "PreparedCase", "prepare_case"]
 PREPARE_VERSION = 2
 
 _MIN_MASK_PIXELS = 1000
+_MAX_EXTENT_MM = 600.0
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,21 @@ def prepare_case(
         in_template: The scan is already in MNI152 space: neither N4 nor registration is run.
 
     Raises:
-        VolumeError: if hardly any brain lies in the frames, or it is constant.
+        VolumeError: if it is no head by its size, cannot be registered, hardly any brain lies in the frames,
+            or the brain is constant.
         ConfigError: if the brain mask needs an extra that is not installed.
     """
     scan = to_canonical(volume)
     world_to_template, field = np.eye(4), None
     if not in_template:
-        world_to_template, field = _align(scan, prepare)
+        _refuse_no_head(scan)
+        try:
+            world_to_template, field = _align(scan, prepare)
+        except RuntimeError as error:  # SimpleITK: too few voxels, or none of them meets the template
+            raise VolumeError(
+                f"{scan.stem}: cannot be aligned with the brain template; give a T1 scan of a whole head, "
+                "or check the voxel size in its header"
+            ) from error
     to_voxels = frames_to_voxels(grid, scan.affine, world_to_template)
     raw = resample(scan.array, to_voxels, grid.shape)
     if field is not None:
@@ -73,6 +82,17 @@ def prepare_case(
     frames = _normalise(raw, mask, prepare.clip_percentiles, scan.stem)
     quality = measure(scan, frames, mask, grid, world_to_template)
     return PreparedCase(frames, world_to_template, quality, (*volume.warnings, *warn(quality)))
+
+
+def _refuse_no_head(scan: Volume) -> None:
+    """Refuse a field of view that no head needs: searching it for a brain takes gigabytes and minutes."""
+    extents = voxel_sizes(scan.affine) * np.array(scan.array.shape)
+    if extents.max() > _MAX_EXTENT_MM:
+        text = " x ".join(f"{extent:.0f}" for extent in extents)
+        raise VolumeError(
+            f"{scan.stem}: a field of view of {text} mm; at most {_MAX_EXTENT_MM:g} mm are searched for a head: "
+            "cut the head out, or mend the voxel size in the header"
+        )
 
 
 def _align(scan: Volume, prepare: PrepareConfig) -> tuple[Affine, BiasField | None]:
@@ -120,7 +140,7 @@ def _normalise(raw: Array, mask: NDArray[np.bool_], percentiles: tuple[float, fl
     low, high = np.percentile(values, percentiles)
     clipped = np.clip(values, low, high)
     deviation = float(clipped.std())
-    if deviation <= 1e-6 * max(1.0, abs(low), abs(high)):
+    if deviation <= 1e-6 * max(abs(low), abs(high)):
         raise VolumeError(f"{name}: the brain region is constant ({low:g}); give a scan with anatomy in it")
     frames = np.zeros(raw.shape, dtype=np.float32)
     frames[mask] = (clipped - clipped.mean()) / deviation
