@@ -41,9 +41,12 @@ def flatten(array: Array, affine: Affine) -> Array:
     weight = (thin > _FOREGROUND).astype(np.float32)
     local = ndimage.gaussian_filter(thin * weight, sigma, truncate=3.0)
     local /= ndimage.gaussian_filter(weight, sigma, truncate=3.0) + 1e-3
+    if local.max() <= 0.0:  # hardly any foreground: nothing to flatten
+        return array
     local = np.maximum(local, 0.05 * local.max())
     flat = array / resample(local, np.diag([*[1 / _FLATTEN_STRIDE] * 3, 1.0]), array.shape, "nearest")
-    return np.asarray(np.clip(flat / np.percentile(flat[part], 99.5), 0.0, 1.0), dtype=np.float32)
+    bright = max(float(np.percentile(flat[part], 99.5)), 1e-6)
+    return np.asarray(np.clip(flat / bright, 0.0, 1.0), dtype=np.float32)
 
 
 def estimate_bias(array: Array, affine: Affine, world_to_template: Affine) -> BiasField | None:
