@@ -5,8 +5,6 @@ stretch the volume over missing slices without a word. Sources: DICOM PS3.3 C.7.
 """
 
 import math
-import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurofocus.data.geometry import Affine, Array, flip_lps_ras
+from neurofocus.data.itk import quiet
 from neurofocus.data.voxels import MAX_BYTES, check_shape, refusal, shown_name
 
 __all__ = ["is_dicom_file", "read_dicom"]
@@ -53,6 +52,12 @@ def read_dicom(path: Path) -> tuple[Array, Affine, tuple[str, ...]]:
         VolumeError: if there is no series or several, slices are missing or doubled, or the data are damaged.
     """
     name = shown_name(path)
+    with quiet():
+        return _read(path, name)
+
+
+def _read(path: Path, name: str) -> tuple[Array, Affine, tuple[str, ...]]:
+    """Choose, check, order and decode the slices."""
     files = _series_files(path, name)
     slices = [_read_slice(file, name) for file in files]
     if len(slices) == 1:
@@ -79,15 +84,14 @@ def _series_files(path: Path, name: str) -> list[str]:
     folder = path if path.is_dir() else path.parent
     if sum(1 for _ in folder.iterdir()) > _MAX_FILES:
         raise refusal(name, f"more than {_MAX_FILES} files", "give the folder of one series")
-    series = {
-        uid: list(ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid)) for uid in _series_ids(folder)
-    }
+    uids = ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
+    series = {uid: list(ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid)) for uid in uids}
     if not series:
         raise refusal(
             name, "a folder without DICOM images", "give the folder that holds the slices of one series"
         )
     if path.is_file():
-        chosen = [files for files in series.values() if str(path) in files]
+        chosen = [files for files in series.values() if path.name in map(_name_of, files)]
         if len(chosen) != 1:
             raise refusal(
                 name, "no readable DICOM slice", "give the folder that holds the slices of one series"
@@ -103,13 +107,9 @@ def _series_files(path: Path, name: str) -> list[str]:
     return next(iter(series.values()))
 
 
-def _series_ids(folder: Path) -> Sequence[str]:
-    """List the series of a folder (not below it)."""
-    from SimpleITK import ImageSeriesReader
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return list(ImageSeriesReader.GetGDCMSeriesIDs(str(folder)))
+def _name_of(file: str) -> str:
+    """Return the last part of a path."""
+    return Path(file).name
 
 
 def _read_slice(file: str, name: str) -> _Slice:

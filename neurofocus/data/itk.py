@@ -14,7 +14,7 @@ from neurofocus.data.geometry import Affine, Array, flip_lps_ras, voxel_sizes
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
-__all__ = ["one_thread", "to_image"]
+__all__ = ["one_thread", "quiet", "to_image"]
 
 
 @contextmanager
@@ -32,6 +32,19 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep ITK's many-line warnings off standard error inside the block; what matters is checked and said by us."""
+    import SimpleITK as sitk
+
+    before = sitk.ProcessObject.GetGlobalWarningDisplay()
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalWarningDisplay(before)
 
 
 def to_image(array: Array, affine: Affine) -> "sitk.Image":
