@@ -114,7 +114,9 @@ def check_size(layout: VoxelLayout, name: str, *, stored: int, compressed: bool)
     """
     if layout.dtype.kind not in "iuf" or layout.dtype.itemsize > 8:
         colour = "colour (RGB) voxels" if layout.dtype.names else "128-bit numbers"
-        kind = {"c": "complex numbers", "V": colour, "f": colour}.get(layout.dtype.kind, f"{layout.dtype} voxels")
+        kind = {"c": "complex numbers", "V": colour, "f": colour}.get(
+            layout.dtype.kind, f"{layout.dtype} voxels"
+        )
         raise refusal(
             name, kind, "accepted are integers and real numbers of up to 64 bits: export the magnitude image"
         )
