@@ -1,8 +1,6 @@
 """Loaders of one fold: the order of the cases is a function of (seed, fold, epoch)."""
 
 import multiprocessing
-import os
-import threading
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -11,6 +9,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from neurofocus.data.dataset import Batch, FrameDataset
 from neurofocus.data.seeds import derive_seed
+from neurofocus.processes import end_with_parent
 
 __all__ = ["EpochBatchSampler", "evaluation_loader", "training_loader"]
 
@@ -100,11 +99,4 @@ def _start_worker(worker: int) -> None:
     """
     torch.set_num_threads(1)
     if multiprocessing.get_start_method() != "fork":
-        threading.Thread(target=_end_with_trainer, daemon=True).start()
-
-
-def _end_with_trainer() -> None:
-    trainer = multiprocessing.parent_process()
-    if trainer is not None:
-        trainer.join()
-        os._exit(1)
+        end_with_parent()

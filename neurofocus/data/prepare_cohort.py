@@ -12,6 +12,7 @@ from neurofocus.data.cache import CaseCache, CaseRequest
 from neurofocus.data.frames import FrameGrid
 from neurofocus.data.preprocess import PreparedCase
 from neurofocus.errors import VolumeError
+from neurofocus.processes import end_with_parent
 from neurofocus.schema.run import PrepareConfig
 
 __all__ = ["PreparedCohort", "prepare_cohort"]
@@ -88,7 +89,8 @@ def _run(folder: Path, requests: list[CaseRequest], jobs: int) -> Iterator[tuple
         for position in missing:
             yield position, _one(cache, requests[position])
         return
-    with ProcessPoolExecutor(min(jobs, len(missing)), mp_context=_context()) as pool:
+    number = min(jobs, len(missing))
+    with ProcessPoolExecutor(number, mp_context=_context(), initializer=end_with_parent) as pool:
         pending = {pool.submit(_work, folder, requests[position]): position for position in missing}
         for future in as_completed(pending):
             position = pending[future]

@@ -3,22 +3,20 @@
 import hashlib
 import json
 import logging
-import os
 import shutil
-import signal
 import sys
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import current_process, get_context, parent_process
+from multiprocessing import current_process, get_context
 from pathlib import Path
 
 from filelock import FileLock
 
 from neurofocus.errors import CohortError
 from neurofocus.files import write_json
+from neurofocus.processes import end_with_parent
 from neurofocus.schema.cohort import CohortSpec, SimulationConfig
 from neurofocus.simulate import bids
 from neurofocus.simulate.bayes import bayes_ceiling, compute_ceiling
@@ -137,7 +135,7 @@ def _in_turn(config: SimulationConfig, site: _Site, indices: list[int]) -> Itera
 def _in_processes(config: SimulationConfig, site: _Site, indices: list[int], jobs: int) -> Iterator[None]:
     # Spawned, not forked: the caller may hold threads of torch, and a fork would copy their locks.
     context = get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=end_with_parent) as pool:
         futures = [pool.submit(_simulate_one, config, site, index) for index in indices]
         try:
             for future in as_completed(futures):
@@ -156,23 +154,6 @@ def _can_spawn(jobs: int) -> bool:
     """Return whether worker processes can start: they import the main script, which standard input is not."""
     main = getattr(sys.modules.get("__main__"), "__file__", None)
     return jobs > 1 and (main is None or Path(main).exists())
-
-
-def _end_with_parent() -> None:
-    """Make a worker end when its parent is killed; without this it would wait for work for ever.
-
-    An interrupt from the keyboard is the parent's to handle: it cancels what is left.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _simulate_one(config: SimulationConfig, site: _Site, index: int) -> None:
