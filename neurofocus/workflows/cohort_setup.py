@@ -139,6 +139,6 @@ def _advance(bar: "tqdm[Never]") -> Callable[[int, int], None]:
 
 def _below(path: Path, root: Path) -> str:
     try:
-        return path.relative_to(root.resolve()).as_posix()
+        return path.relative_to(root.absolute()).as_posix()
     except ValueError:
         return path.name

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+PROGRAM = str(Path(sys.executable).with_name("neurofocus"))
+
 
 def run(*arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [str(Path(sys.executable).with_name("neurofocus")), *map(str, arguments)]
+    command = [PROGRAM, *map(str, arguments)]
     return subprocess.run(
         command,
         cwd=folder,
@@ -43,11 +45,34 @@ def test_cross_validate_then_predict(
     assert len(list((tmp_path / "answers").iterdir())) == 4
 
 
+@pytest.mark.slow
+def test_folds_as_parallel_jobs(tmp_path: Path, tiny_cohort: Path, tiny_config: Path, tiny_run: Path) -> None:
+    """As on a cluster: every fold a process, started together; whichever ends last gathers."""
+    arguments = [
+        "cv",
+        "--cohort",
+        str(tiny_cohort),
+        "--config",
+        str(tiny_config),
+        "--device",
+        "cpu",
+        "--json",
+    ]
+    jobs = [
+        subprocess.Popen([PROGRAM, *arguments, "--fold", number], cwd=tmp_path, stdout=subprocess.PIPE)
+        for number in ("1", "2")
+    ]
+    answers = [json.loads(job.communicate()[0]) for job in jobs]
+    assert [job.returncode for job in jobs] == [0, 0]
+    assert any(answer["complete"] for answer in answers)
+    for name in ("predictions.tsv", "metrics.json", "folds.tsv", "bundle/fold-2.safetensors"):
+        assert (tmp_path / "runs" / "tiny" / name).read_bytes() == (tiny_run / name).read_bytes(), name
+
+
 def test_a_reader_that_stops_listening_is_no_bug(tmp_path: Path) -> None:
     """``neurofocus cohort show demo | head -1`` ends quietly."""
-    program = Path(sys.executable).with_name("neurofocus")
     listener = subprocess.Popen(
-        [program, "cohort", "show", "demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [PROGRAM, "cohort", "show", "demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert listener.stdout is not None
     assert listener.stderr is not None

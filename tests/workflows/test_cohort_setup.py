@@ -81,6 +81,17 @@ def test_folds_edited_into_a_leak(
         set_up_cohort(spec, tiny_data, config, tmp_path)
 
 
+def test_paths_are_shown_below_the_data_set(
+    spec: CohortSpec, config: RunConfig, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link").symlink_to(tiny_data)
+    monkeypatch.chdir(tmp_path)
+    for number, root in enumerate((tiny_data, tmp_path / "link", Path("link"))):
+        set_up_cohort(spec, root, config, tmp_path / str(number))
+        shown = read_tsv(tmp_path / str(number) / "cohort.tsv")["path"][0]
+        assert shown.startswith("sub-SIM001/anat/sub-SIM001_")
+
+
 def test_a_repeated_call_reads_links_to_the_same_file(
     spec: CohortSpec, config: RunConfig, tiny_data: Path, tmp_path: Path
 ) -> None:

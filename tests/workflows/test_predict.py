@@ -175,9 +175,7 @@ def test_the_same_scan_gives_the_same_files(
         assert again.files[kind].read_bytes() == done.files[kind].read_bytes(), kind
 
 
-@pytest.mark.parametrize(
-    ("order", "signs"), [((0, 1, 2), (-1, 1, 1)), ((2, 0, 1), (1, 1, -1)), ((1, 2, 0), (-1, -1, -1))]
-)
+@pytest.mark.parametrize(("order", "signs"), [((2, 0, 1), (1, 1, -1)), ((1, 2, 0), (-1, -1, -1))])
 def test_other_axis_orders(
     done: Prediction,
     tiny_scan: Path,
