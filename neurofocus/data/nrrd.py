@@ -118,7 +118,8 @@ def _affine(fields: dict[str, str], shape: tuple[int, ...], name: str) -> tuple[
         return np.eye(4), ()
     affine = np.eye(4)
     affine[:3, :3] = np.array(spatial).T
-    origin = _vectors(fields.get("space origin", "(0,0,0)"), name)[0]
+    origins = _vectors(fields.get("space origin", "(0,0,0)"), name)
+    origin = origins[0] if len(origins) == 1 else None
     if origin is None or len(origin) != 3:
         raise refusal(name, "a space origin that is not three numbers", "save it again with its orientation")
     affine[:3, 3] = origin

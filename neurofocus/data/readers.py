@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
+import numpy as np
+
 from neurofocus.data.geometry import Affine, Array, problem_of_affine
 from neurofocus.data.headers import HEADER_BYTES, is_plain_analyze, parse_analyze, parse_mgh, parse_nifti
 from neurofocus.data.nrrd import parse_nrrd
@@ -25,7 +27,8 @@ def read_file(path: Path, suffix: str, name: str) -> Reading:
         VolumeError: in one line, if anything is wrong with the file.
     """
     try:
-        return FILE_READERS[suffix](path, name)
+        with np.errstate(all="ignore"):  # damaged headers overflow; what comes of it is refused by its value
+            return FILE_READERS[suffix](path, name)
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise refusal(
             name, "compressed data that cannot be unpacked", "the file is damaged: copy it again"

@@ -265,6 +265,39 @@ def test_every_single_bit_flip_of_a_packed_scan_is_found_or_harmless(tmp_path: P
     assert found >= 145
 
 
+@pytest.mark.filterwarnings("error")
+def test_random_damage_to_headers_is_refused_or_read_but_never_crashes(tmp_path: Path) -> None:
+    from neurofocus.data.volume import read_volume
+    from neurofocus.errors import VolumeError
+
+    pair = nib.Nifti1Pair(scan(np.int16), np.eye(4))
+    pair.to_filename(str(tmp_path / "pair.img"))
+    sources = {
+        "one.nii": nifti(scan(np.int16)),
+        "two.nii": nib.Nifti2Image(scan(np.int16), np.eye(4)).to_bytes(),
+        "free.mgh": nib.freesurfer.MGHImage(scan(), np.eye(4)).to_bytes(),
+        "slicer.nrrd": nrrd(RAW),
+        "pair.hdr": (tmp_path / "pair.hdr").read_bytes(),
+    }
+    rng = np.random.default_rng(11)
+    refused = 0
+    for number in range(1500):
+        name = list(sources)[number % len(sources)]
+        data = bytearray(sources[name])
+        for at in rng.integers(0, min(348, len(data)), rng.integers(1, 5)):
+            data[at] = rng.choice([0, 127, 128, 255, rng.integers(256)])
+        (tmp_path / name).write_bytes(data)
+        try:
+            volume = read_volume(tmp_path / name)
+        except VolumeError as error:
+            refused += 1
+            assert "\n" not in str(error)
+        else:
+            assert np.isfinite(volume.array).all()
+            assert np.isfinite(volume.affine).all()
+    assert refused > 200
+
+
 def test_a_line_break_in_a_file_name_stays_one_line(tmp_path: Path) -> None:
     from neurofocus.data.volume import read_volume
     from neurofocus.errors import VolumeError
