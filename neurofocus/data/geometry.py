@@ -17,13 +17,15 @@ __all__ = [
     "inverse",
     "largest_shift",
     "orientation_name",
-    "problem_of_affine",
+    "problem_of_grid",
     "voxel_sizes",
 ]
 
 Array = NDArray[np.float32]
 Affine = NDArray[np.float64]
 
+_MAX_EXTENT_MM = 1000.0
+_MAX_ORIGIN_MM = 1e5
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -59,19 +61,28 @@ def largest_shift(first: Affine, second: Affine, shape: tuple[int, ...]) -> floa
     return float(np.linalg.norm(apply_affine(first, points) - apply_affine(second, points), axis=1).max())
 
 
-def problem_of_affine(affine: Affine) -> str | None:
-    """Say what is wrong with a voxel-to-world affine, or None: not finite, singular, absurd voxel size."""
+def problem_of_grid(affine: Affine, shape: tuple[int, ...]) -> str | None:
+    """Say what makes a grid unusable, or None: not finite, singular, absurd voxels, extent or place."""
     if not np.isfinite(affine).all():
         return "an affine with NaN or infinite numbers"
     with np.errstate(over="ignore"):
         sizes = voxel_sizes(affine)
         direction = affine[:3, :3] / np.where(sizes > 0, sizes, 1.0)
-    text = " x ".join(f"{size:.3g}" for size in sizes)
+        extents = sizes * np.array(shape[:3])
     if not np.isfinite(sizes).all() or sizes.min() < 0.01 or sizes.max() > 100.0:
-        return f"voxels of {text} mm"
+        return f"voxels of {_millimetres(sizes)}"
+    if extents.max() > _MAX_EXTENT_MM:
+        return f"a field of view of {_millimetres(extents)}"
     if abs(np.linalg.det(direction)) < 0.05:
         return "an affine whose axes lie in one plane"
+    if np.abs(affine[:3, 3]).max() > _MAX_ORIGIN_MM:
+        return f"a first voxel at {_millimetres(affine[:3, 3])}"
     return None
+
+
+def _millimetres(values: NDArray[np.float64]) -> str:
+    """Write three lengths."""
+    return " x ".join(f"{value:.4g}" for value in values) + " mm"
 
 
 def canonical(array: Array, affine: Affine) -> tuple[Array, Affine]:

@@ -10,7 +10,7 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from neurofocus.data.geometry import Affine, Array, problem_of_affine
+from neurofocus.data.geometry import Affine, Array, problem_of_grid
 from neurofocus.data.headers import HEADER_BYTES, is_plain_analyze, parse_analyze, parse_mgh, parse_nifti
 from neurofocus.data.nrrd import parse_nrrd
 from neurofocus.data.voxels import VoxelLayout, check_shape, check_size, refusal, stream_voxels
@@ -55,7 +55,7 @@ def _opened(path: Path, *, packed: bool) -> Iterator[BinaryIO]:
 def _checked(layout: VoxelLayout, name: str, *, stored: int, packed: bool) -> VoxelLayout:
     """Refuse what a header announces before any voxel is read; drop trailing axes of length one."""
     layout = replace(layout, shape=check_shape(layout.shape, name))
-    if problem := problem_of_affine(layout.affine):
+    if problem := problem_of_grid(layout.affine, layout.shape):
         raise refusal(name, problem, "the geometry is damaged: export the scan again")
     check_size(layout, name, stored=stored, compressed=packed)
     return layout

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurofocus.data.dicom import is_dicom_file, read_dicom
-from neurofocus.data.geometry import Affine, Array, canonical, problem_of_affine, voxel_sizes
+from neurofocus.data.geometry import Affine, Array, canonical, problem_of_grid, voxel_sizes
 from neurofocus.data.readers import FILE_READERS, pair_of, read_file
 from neurofocus.data.voxels import refusal, shown_name
 from neurofocus.files import write_bytes
@@ -69,7 +69,7 @@ def read_volume(path: Path) -> Volume:
         raise refusal(name, "no permission to read it", "change its permissions or copy it") from error
     except OSError as error:
         raise refusal(name, f"cannot be read ({error.strerror})", "check the path and the disk") from error
-    if problem := problem_of_affine(affine):
+    if problem := problem_of_grid(affine, array.shape):
         raise refusal(name, problem, "the geometry is damaged: export the scan again")
     low, high = float(array.min()), float(array.max())
     if not np.isfinite(low) or not np.isfinite(high):
