@@ -1,7 +1,6 @@
 """Prediction of one scan: every file, on the scan's own grid, and honest about where it comes from."""
 
 import dataclasses
-import errno
 import json
 import shutil
 from html.parser import HTMLParser
@@ -13,17 +12,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import neurofocus
-from neurofocus.data import preprocess
 from neurofocus.data.dataset import evaluation_frames
 from neurofocus.data.frames import frame_grid
 from neurofocus.data.preprocess import prepare_case
 from neurofocus.data.volume import read_volume
-from neurofocus.errors import BundleError, NeurofocusError, VolumeError
+from neurofocus.errors import VolumeError
 from neurofocus.training.inference import predict_frames
 from neurofocus.workflows import predict as module
-from neurofocus.workflows.bundle import ModelBundle, default_bundle, load_bundle
-from neurofocus.workflows.predict import Prediction, load_for_prediction, predict, predict_scan
+from neurofocus.workflows.bundle import ModelBundle
+from neurofocus.workflows.predict import Prediction, predict_scan
 
 SUFFIXES = {
     "prediction": "_prediction.json",
@@ -31,21 +28,6 @@ SUFFIXES = {
     "overlay": "_overlay.png",
     "report": "_report.html",
 }
-
-
-@pytest.fixture(scope="module")
-def bundle(tiny_bundle: Path) -> ModelBundle:
-    return load_for_prediction(tiny_bundle, "cpu")
-
-
-@pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("predicted") / "deep" / "out"
-
-
-@pytest.fixture(scope="module")
-def done(tiny_scan: Path, bundle: ModelBundle, out: Path) -> Prediction:
-    return predict_scan(tiny_scan, bundle, out=out)
 
 
 def store(path: Path, array: NDArray[Any], affine: NDArray[Any]) -> Path:
@@ -58,8 +40,9 @@ def scan_arrays(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     return volume.array, volume.affine
 
 
-def test_four_files(done: Prediction, out: Path, tiny_scan: Path) -> None:
+def test_four_files(done: Prediction, tiny_scan: Path) -> None:
     stem = tiny_scan.name.removesuffix(".nii.gz")
+    out = done.files["prediction"].parent
     assert done.files == {kind: out / f"{stem}{suffix}" for kind, suffix in SUFFIXES.items()}
     assert sorted(out.iterdir()) == sorted(done.files.values())
     assert json.loads(done.files["prediction"].read_text(encoding="utf-8")) == done.document
@@ -160,7 +143,8 @@ def test_summary(done: Prediction) -> None:
     assert sum(str(path) in line for path in done.files.values() for line in lines) == 4
 
 
-def test_nothing_names_this_machine(done: Prediction, out: Path, tiny_scan: Path) -> None:
+def test_nothing_names_this_machine(done: Prediction, tiny_scan: Path) -> None:
+    out = done.files["prediction"].parent
     for kind in ("prediction", "report"):
         text = done.files[kind].read_text(encoding="utf-8")
         assert str(out.parent) not in text
@@ -242,56 +226,6 @@ def test_names_are_shown_and_never_run(tiny_scan: Path, bundle: ModelBundle, tmp
     assert "&lt;script&gt;alert(1)" in text
 
 
-def test_scans_that_cannot_be_aligned(
-    bundle: ModelBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object) -> NoReturn:
-        raise RuntimeError("ITK ERROR: All samples map outside moving image buffer.\n(lines more)")
-
-    monkeypatch.setattr(preprocess, "register_coarse", fail)
-    array = np.random.default_rng(0).random((20, 20, 20), dtype=np.float32)
-    for name, size, words in (
-        ("odd", 8.0, "odd: cannot be aligned with the brain template; give a T1 scan of a whole head"),
-        ("huge", 99.0, "huge: a field of view of 1980 x 1980 x 1980 mm"),
-    ):
-        path = store(tmp_path / f"{name}.nii.gz", array, np.diag([size, size, size, 1]))
-        with pytest.raises(VolumeError, match=words):
-            predict_scan(path, bundle, out=tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_full_disk_leaves_nothing(
-    done: Prediction, tiny_scan: Path, bundle: ModelBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Neither half of the new answer nor an old answer beside new pictures."""
-    for path in done.files.values():
-        shutil.copy(path, tmp_path)
-
-    def fail(*_: object) -> NoReturn:
-        raise NeurofocusError("the disk is full")
-
-    monkeypatch.setattr(module, "write_overlay", fail)
-    with pytest.raises(NeurofocusError, match="the disk is full"):
-        predict_scan(tiny_scan, bundle, out=tmp_path)
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_folder_that_cannot_be_written(
-    tiny_scan: Path, bundle: ModelBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "file").write_text("mine", encoding="utf-8")
-    with pytest.raises(NeurofocusError, match="file: a file is where a folder is needed"):
-        predict_scan(tiny_scan, bundle, out=tmp_path / "file")
-    assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"
-
-    def refuse(*_: object, **__: object) -> NoReturn:
-        raise PermissionError(errno.EACCES, "no")
-
-    monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(NeurofocusError, match="not writable"):
-        predict_scan(tiny_scan, bundle, out=tmp_path / "new")
-
-
 def test_real_models_are_not_called_synthetic(tiny_scan: Path, bundle: ModelBundle, tmp_path: Path) -> None:
     real = dataclasses.replace(bundle, manifest=bundle.manifest.model_copy(update={"synthetic": False}))
     shutil.copy(tiny_scan, tmp_path / "a_space-MNI152_T1w.nii.gz")
@@ -299,47 +233,6 @@ def test_real_models_are_not_called_synthetic(tiny_scan: Path, bundle: ModelBund
     assert found.document["synthetic"] is False
     assert "SYNTHETIC" not in found.files["prediction"].read_text(encoding="utf-8")
     assert "SYNTHETIC" not in found.files["report"].read_text(encoding="utf-8")
-
-
-# From Python.
-
-
-def test_public_function(done: Prediction, tiny_scan: Path, tiny_bundle: Path, tmp_path: Path) -> None:
-    found = neurofocus.predict(str(tiny_scan), model=str(tiny_bundle), out=tmp_path, device="cpu")
-    assert found.document == done.document
-    assert len(list(tmp_path.iterdir())) == 4
-
-
-def test_without_a_folder_nothing_is_written(
-    done: Prediction, tiny_scan: Path, bundle: ModelBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    found = predict(tiny_scan, bundle)
-    assert found.files == {}
-    assert found.probabilities == done.probabilities
-    assert not list(tmp_path.iterdir())
-
-
-def test_bundles_are_checked_before_the_scan(tmp_path: Path, tiny_bundle: Path) -> None:
-    with pytest.raises(BundleError, match="not a bundle"):
-        predict(tmp_path / "absent.nii", tmp_path)
-    with pytest.raises(NeurofocusError, match="accepted are auto, cpu, cuda"):
-        predict(tmp_path / "absent.nii", tiny_bundle, device="gpu")
-
-
-def test_the_shipped_bundle_is_the_default(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tiny_bundle: Path
-) -> None:
-    seen: list[Path] = []
-
-    def note(folder: Path, device: object) -> ModelBundle:
-        seen.append(folder)
-        return load_bundle(tiny_bundle)
-
-    monkeypatch.setattr(module, "load_bundle", note)
-    load_for_prediction(None, "cpu")
-    load_for_prediction(str(tmp_path), "cpu")
-    assert seen == [default_bundle(), tmp_path]
 
 
 # A scan in its own space: registered.

@@ -1,0 +1,19 @@
+"""One prediction with the tiny SYNTHETIC bundle, for the tests of prediction."""
+
+from pathlib import Path
+
+import pytest
+
+from neurofocus.workflows.bundle import ModelBundle
+from neurofocus.workflows.predict import Prediction, load_for_prediction, predict_scan
+
+
+@pytest.fixture(scope="session")
+def bundle(tiny_bundle: Path) -> ModelBundle:
+    return load_for_prediction(tiny_bundle, "cpu")
+
+
+@pytest.fixture(scope="session")
+def done(tiny_scan: Path, bundle: ModelBundle, tmp_path_factory: pytest.TempPathFactory) -> Prediction:
+    """The prediction of a simulated scan, written to a folder that did not exist."""
+    return predict_scan(tiny_scan, bundle, out=tmp_path_factory.mktemp("predicted") / "deep" / "out")
