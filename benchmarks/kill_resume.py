@@ -74,7 +74,8 @@ class Trial:
     def started(self) -> Iterator[subprocess.Popen[bytes]]:
         """Start the command in a process group of its own; end the group with the block."""
         environment = {**os.environ, "NEUROFOCUS_CACHE": str(self.cache)}
-        command = ["neurofocus", "cv", "--out", str(self.out), "--device", "cpu", *self.arguments]
+        program = str(Path(sys.executable).with_name("neurofocus"))  # the environment need not be activated
+        command = [program, "cv", "--out", str(self.out), "--device", "cpu", *self.arguments]
         with (self.folder / "log.txt").open("ab") as log:
             process = subprocess.Popen(
                 command, env=environment, stdout=log, stderr=log, start_new_session=True

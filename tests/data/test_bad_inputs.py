@@ -159,7 +159,11 @@ BAD: dict[str, tuple[str, bytes | Callable[[], bytes], str]] = {
     ),
     "NaN affine": ("a.nii", nifti(srow_x=[np.nan, 0, 0, 0]), "NaN or infinite"),
     "singular affine": ("a.nii", nifti(srow_x=[1.0, 0, 1, 0], srow_z=[0.0, 0, 0, 0]), "one plane"),
-    "wide view": ("a.nii", nifti(affine=np.diag([90.0, 90, 90, 1])), "field of view of 2160 x 1800 x 1440 mm"),
+    "wide view": (
+        "a.nii",
+        nifti(affine=np.diag([90.0, 90, 90, 1])),
+        "field of view of 2160 x 1800 x 1440 mm",
+    ),
     "far away": ("a.nii", nifti(srow_x=[1.0, 0, 0, 1e30]), "a first voxel at 1e+30"),
     "flat affine": ("a.nii", nifti(srow_z=[0.0, 0, 0, 0]), "voxels of 1 x 1 x 0 mm"),
     "impossible rotation": ("a.nii", nifti(sform_code=0, qform_code=1, quatern_b=9.0), "impossible rotation"),
