@@ -122,7 +122,8 @@ class RunConfig(Settings):
 
     cohort: str | None = Field(None, description="a shipped cohort's name or a cohort YAML file")
     seed: int = Field(0, ge=0, lt=2**32)
-    threads: int | None = Field(None, ge=1, description="CPU threads of torch; none: all cores")
+    threads: int | None = Field(None, ge=1, description="CPU threads of torch a fold; none: all cores")
+    parallel_folds: int = Field(1, ge=1, description="folds trained at a time; they share cores and memory")
     data: DataConfig = DataConfig()
     prepare: PrepareConfig = PrepareConfig()
     augment: AugmentConfig = AugmentConfig()

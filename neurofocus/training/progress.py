@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from multiprocessing import parent_process
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -36,7 +37,8 @@ class EpochProgress:
             unit="batch",
             leave=False,
             file=sys.stderr,
-            disable=not sys.stderr.isatty(),
+            # Bars of folds that run together would overwrite each other.
+            disable=not sys.stderr.isatty() or parent_process() is not None,
         )
 
     def __enter__(self) -> Self:

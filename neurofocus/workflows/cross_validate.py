@@ -15,7 +15,8 @@ from neurofocus.schema.load import load_cohort_spec, load_run_config
 from neurofocus.schema.run import RunConfig
 from neurofocus.workflows.cohort_setup import CohortSetup, find_data, prepare_scans, set_up_cohort
 from neurofocus.workflows.device import choose_device
-from neurofocus.workflows.fold import FoldJob, run_fold
+from neurofocus.workflows.fold import FoldJob
+from neurofocus.workflows.fold_pool import run_folds
 from neurofocus.workflows.fold_record import FoldResult, finished_fold
 from neurofocus.workflows.gather import gather
 from neurofocus.workflows.run_record import open_run
@@ -89,9 +90,8 @@ def cross_validate(
         setup = set_up_cohort(spec, root, config, out)
     cases, grid = prepare_scans(setup, config)
     numbers = [fold] if fold is not None else range(1, config.data.folds + 1)
-    for number in numbers:
-        job = _fold_job(number, config, setup, cases, grid)
-        run_fold(job, _fold_folder(out, number), device=chosen)
+    jobs = ((_fold_job(number, config, setup, cases, grid), _fold_folder(out, number)) for number in numbers)
+    run_folds(jobs, device=chosen, parallel=config.parallel_folds if fold is None else 1)
     with locked(lock):
         results = _finished(out, config, spec)
         if len(results) < config.data.folds:

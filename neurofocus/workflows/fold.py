@@ -174,7 +174,8 @@ def _check(job: FoldJob) -> None:
 
 
 def _threads(config: RunConfig) -> int:
-    return config.threads or torch.get_num_threads()
+    """Return the CPU threads of one fold, the same whether folds run together or one by one."""
+    return config.threads or max(1, torch.get_num_threads() // config.parallel_folds)
 
 
 def _conclude(job: FoldJob, folder: Path, state: TrainingState, how: Mapping[str, Any]) -> None:
