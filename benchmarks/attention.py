@@ -1,8 +1,9 @@
 """Is the attention real? Out-of-fold saliency on a simulated cohort against the true change region.
 
-Usage: python benchmarks/attention.py RUN [--untrained 5]
+Usage: python benchmarks/attention.py RUN [--cohort FILE] [--untrained 5]
 
-RUN is the folder of a finished ``neurofocus cv`` on a simulated cohort with disease. Every diseased subject is
+RUN is the folder of a finished ``neurofocus cv`` on a simulated cohort with disease; --cohort is needed if the cohort
+is not a shipped one. Every diseased subject is
 explained by the model of the fold that tested it, and by untrained models of the same kind. Prints JSON; SYNTHETIC.
 """
 
@@ -30,11 +31,11 @@ from neurofocus.workflows.cohort_setup import prepare_scans, set_up_cohort
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
+    parser.add_argument("--cohort", help="the cohort's file")
     parser.add_argument("--untrained", type=int, default=5, help="how many untrained models")
     arguments = parser.parse_args()
     config = RunConfig.model_validate(json.loads((arguments.run / "run.json").read_text())["config"])
-    assert config.cohort is not None
-    spec = load_cohort_spec(config.cohort)
+    spec = load_cohort_spec(arguments.cohort or str(config.cohort))
     root = ensure_simulated(spec, cache_dir())
     setup = set_up_cohort(spec, root, config, arguments.run)
     cases, grid = prepare_scans(setup, config)

@@ -10,7 +10,7 @@ class WeightAverage:
     """Follows a model's weights: average <- d average + (1 - d) weights after every step.
 
     The decay starts low, d_n = min(decay, (1 + n) / (10 + n)), so that the random start is soon forgotten.
-    Buffers (running statistics, counters) are copied, not averaged.
+    Running statistics are averaged alike, as they belong to the weights; counters are copied.
 
     Args:
         model: the model to follow; its current weights are the first average.
@@ -29,10 +29,9 @@ class WeightAverage:
         """Take in the weights after one optimiser step."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        parameters = dict(model.named_parameters())
         for name, value in model.state_dict().items():
             average = self.weights[name]
-            if name in parameters:
+            if average.is_floating_point():
                 average.lerp_(value.detach(), 1 - decay)
             else:
                 average.copy_(value)

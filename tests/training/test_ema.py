@@ -20,12 +20,12 @@ def test_average_by_hand() -> None:
     assert average.updates == 3
 
 
-def test_buffers_are_copied() -> None:
+def test_running_statistics_are_averaged_and_counters_copied() -> None:
     model = nn.BatchNorm1d(1)
     average = WeightAverage(model, decay=0.99)
     model.train()(torch.randn(8, 1, generator=torch.Generator().manual_seed(0)) + 4)
     average.update(model)
-    assert average.weights["running_mean"].item() == model.running_mean.item() != 0
+    assert average.weights["running_mean"].item() == pytest.approx((1 - 2 / 11) * model.running_mean.item())
     assert average.weights["num_batches_tracked"].item() == 1
 
 
