@@ -1,8 +1,8 @@
 """Prepare all scans of a cohort in parallel processes; one bad scan does not stop the others."""
 
-import multiprocessing
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +11,8 @@ import pandas as pd
 from neurofocus.data.cache import CaseCache, CaseRequest
 from neurofocus.data.frames import FrameGrid
 from neurofocus.data.preprocess import PreparedCase
-from neurofocus.errors import VolumeError
-from neurofocus.processes import end_with_parent
+from neurofocus.errors import CohortError, VolumeError
+from neurofocus.processes import can_spawn, worker_pool
 from neurofocus.schema.run import PrepareConfig
 
 __all__ = ["PreparedCohort", "prepare_cohort"]
@@ -54,6 +54,7 @@ def prepare_cohort(
 
     Raises:
         NeurofocusError: if the cache folder is full or not writable.
+        CohortError: if a worker process was killed.
     """
     requests = [
         CaseRequest(path=Path(path), prepare=prepare, grid=grid, in_template=space == "template")
@@ -85,18 +86,25 @@ def _run(folder: Path, requests: list[CaseRequest], jobs: int) -> Iterator[tuple
             missing.append(position)
         else:
             yield position, found
-    if jobs == 1 or len(missing) <= 1:
+    if jobs == 1 or len(missing) <= 1 or not can_spawn():
         for position in missing:
             yield position, _one(cache, requests[position])
         return
-    number = min(jobs, len(missing))
-    with ProcessPoolExecutor(number, mp_context=_context(), initializer=end_with_parent) as pool:
+    with worker_pool(min(jobs, len(missing))) as pool:
         pending = {pool.submit(_work, folder, requests[position]): position for position in missing}
-        for future in as_completed(pending):
-            position = pending[future]
-            reason = future.result()
-            # The array comes from disk, where the worker put it: cheaper than a pipe, and verified.
-            yield position, reason if reason is not None else _one(cache, requests[position])
+        try:
+            for future in as_completed(pending):
+                position = pending[future]
+                reason = future.result()
+                # The array comes from disk, where the worker put it: cheaper than a pipe, and verified.
+                yield position, reason if reason is not None else _one(cache, requests[position])
+        except BrokenProcessPool as error:
+            raise CohortError(
+                f"{folder}: a worker process ended abruptly; if it said nothing above, memory was most likely short. "
+                "Run the same command again, with fewer data.prepare_jobs: finished scans are kept"
+            ) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _one(cache: CaseCache, request: CaseRequest) -> PreparedCase | str:
@@ -111,12 +119,3 @@ def _work(folder: Path, request: CaseRequest) -> str | None:
     """Prepare one scan into the cache in a worker process; return the reason if it failed."""
     result = _one(CaseCache(folder), request)
     return result if isinstance(result, str) else None
-
-
-def _context() -> multiprocessing.context.BaseContext:
-    """Return how to start workers: a server that imports MONAI once, where the platform has one."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["neurofocus.data.cache"])
-    return context

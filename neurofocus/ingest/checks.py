@@ -16,6 +16,7 @@ from neurofocus.errors import CohortError
 
 __all__ = ["refuse_leaks", "voxel_hash", "voxel_hashes"]
 
+_SHOWN = 5  # damaged scans that an error names
 _MAX_VOXELS = 2**30  # a 0.25 mm whole-head scan has 8e8
 
 
@@ -47,10 +48,26 @@ def voxel_hash(path: Path) -> str:
 
 
 def voxel_hashes(paths: Iterable[str], jobs: int = 2) -> dict[str, str]:
-    """Return ``voxel_hash`` of every path, computed by ``jobs`` threads (unpacking and hashing free the lock)."""
+    """Return ``voxel_hash`` of every path, computed by ``jobs`` threads (unpacking and hashing free the lock).
+
+    Raises:
+        CohortError: naming the scans that cannot be decoded.
+    """
     names = list(dict.fromkeys(paths))
     with ThreadPoolExecutor(max_workers=jobs) as pool:
-        return dict(zip(names, pool.map(lambda name: voxel_hash(Path(name)), names), strict=True))
+        found = dict(zip(names, pool.map(_hash_or_error, names), strict=True))
+    errors = [str(answer) for answer in found.values() if isinstance(answer, CohortError)]
+    if errors:
+        more = f"; and {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
+        raise CohortError("; ".join(errors[:_SHOWN]) + more)
+    return {name: answer for name, answer in found.items() if isinstance(answer, str)}
+
+
+def _hash_or_error(name: str) -> str | CohortError:
+    try:
+        return voxel_hash(Path(name))
+    except CohortError as error:
+        return error
 
 
 def refuse_leaks(table: pd.DataFrame, folds: pd.DataFrame, hashes: Mapping[str, str]) -> None:

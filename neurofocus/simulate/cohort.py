@@ -6,17 +6,17 @@ import logging
 import shutil
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import current_process, get_context
+from multiprocessing import current_process
 from pathlib import Path
 
 from filelock import FileLock
 
 from neurofocus.errors import CohortError
 from neurofocus.files import write_json
-from neurofocus.processes import end_with_parent
+from neurofocus.processes import can_spawn, worker_pool
 from neurofocus.schema.cohort import CohortSpec, SimulationConfig
 from neurofocus.simulate import bids
 from neurofocus.simulate.bayes import bayes_ceiling, compute_ceiling
@@ -119,7 +119,9 @@ def _render_all(config: SimulationConfig, site: _Site, indices: list[int], jobs:
     from tqdm import tqdm
 
     finished = (
-        _in_processes(config, site, indices, jobs) if _can_spawn(jobs) else _in_turn(config, site, indices)
+        _in_processes(config, site, indices, jobs)
+        if jobs > 1 and can_spawn()
+        else _in_turn(config, site, indices)
     )
     quiet = not sys.stderr.isatty()
     for _ in tqdm(finished, total=len(indices), desc="simulating (SYNTHETIC)", unit="scan", disable=quiet):
@@ -133,9 +135,7 @@ def _in_turn(config: SimulationConfig, site: _Site, indices: list[int]) -> Itera
 
 
 def _in_processes(config: SimulationConfig, site: _Site, indices: list[int], jobs: int) -> Iterator[None]:
-    # Spawned, not forked: the caller may hold threads of torch, and a fork would copy their locks.
-    context = get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=end_with_parent) as pool:
+    with worker_pool(jobs) as pool:
         futures = [pool.submit(_simulate_one, config, site, index) for index in indices]
         try:
             for future in as_completed(futures):
@@ -148,12 +148,6 @@ def _in_processes(config: SimulationConfig, site: _Site, indices: list[int], job
             ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _can_spawn(jobs: int) -> bool:
-    """Return whether worker processes can start: they import the main script, which standard input is not."""
-    main = getattr(sys.modules.get("__main__"), "__file__", None)
-    return jobs > 1 and (main is None or Path(main).exists())
 
 
 def _simulate_one(config: SimulationConfig, site: _Site, index: int) -> None:

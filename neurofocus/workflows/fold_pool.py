@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from neurofocus.errors import NeurofocusError
-from neurofocus.processes import end_with_parent
+from neurofocus.processes import can_spawn, end_with_parent
 from neurofocus.workflows.fold import FoldJob, run_fold
 
 __all__ = ["run_folds"]
@@ -36,7 +36,7 @@ def run_folds(jobs: Iterable[tuple[FoldJob, Path]], *, device: torch.device, par
         NeurofocusError: as ``run_fold`` raises it; or a process was killed.
         RuntimeError: a mistake in the program ended a process.
     """
-    if parallel == 1:
+    if parallel == 1 or not can_spawn():
         for job, folder in jobs:
             run_fold(job, folder, device=device)
         return

@@ -16,6 +16,7 @@ from neurofocus.data.preprocess import PreparedCase
 from neurofocus.evaluation.summary import summarise
 from neurofocus.files import sha256_file, write_json
 from neurofocus.schema.bundle import BundleManifest, FoldEntry
+from neurofocus.schema.model import without_initial_weights
 from neurofocus.schema.run import RunConfig
 from neurofocus.simulate.cohort import bayes_ceiling
 from neurofocus.tables import write_tsv
@@ -121,7 +122,8 @@ def _write_bundle(
         synthetic=setup.synthetic,
         intended_use=INTENDED_USE,
         classes=tuple(setup.spec.classes),
-        config=config,
+        # Where the encoders' first weights lay is nobody's business, and prediction needs none.
+        config=config.model_copy(update={"model": without_initial_weights(config.model)}),
         folds=tuple(
             FoldEntry(file=f"fold-{result.fold}.safetensors", sha256="0" * 64, threshold=result.threshold)
             for result in results
