@@ -6,20 +6,24 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from neurofocus.data import cache as cache_module
+from neurofocus.data import prepare_cohort as prepare_cohort_module
 from neurofocus.data.cache import CaseCache, CaseRequest, case_key
 from neurofocus.data.frames import FrameGrid, frame_grid
 from neurofocus.data.prepare_cohort import prepare_cohort
 from neurofocus.data.preprocess import PreparedCase
 from neurofocus.data.template import load_template
 from neurofocus.data.volume import write_volume
-from neurofocus.errors import NeurofocusError, VolumeError
+from neurofocus.errors import CohortError, NeurofocusError, VolumeError
 from neurofocus.schema.run import PrepareConfig
 
 PREPARE = PrepareConfig(pixel_mm=4.0, slice_spacing_mm=8.0)
@@ -303,3 +307,17 @@ def test_cohort_in_table_order_and_failures_named(tmp_path: Path, jobs: int) -> 
         assert same(case, cache.get_or_prepare(paths[row], PREPARE, GRID, True))
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert len(entries(tmp_path / "c")) == 3, "what could be prepared is kept"
+
+
+def test_a_killed_worker_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(ThreadPoolExecutor):
+        def submit(self, *_: Any, **__: Any) -> Future[Any]:
+            future: Future[Any] = Future()
+            future.set_exception(BrokenProcessPool())
+            return future
+
+    monkeypatch.setattr(prepare_cohort_module, "worker_pool", Broken)
+    paths = [write_scan(tmp_path / f"{name}.nii.gz", seed) for seed, name in enumerate("ab")]
+    table = pd.DataFrame({"participant_id": ["sub-a", "sub-b"], "path": map(str, paths), "space": "template"})
+    with pytest.raises(CohortError, match=r"ended abruptly; .*memory.*fewer data\.prepare_jobs"):
+        prepare_cohort(table, PREPARE, grid=GRID, cache_folder=tmp_path / "c", jobs=2)

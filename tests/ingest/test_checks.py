@@ -38,6 +38,18 @@ def test_hash_changes_with_one_voxel_and_with_the_shape(tmp_path: Path) -> None:
     assert len(set(voxel_hashes(names).values())) == 3
 
 
+def test_all_undecodable_files_are_named_at_once(tmp_path: Path) -> None:
+    good = save(tmp_path / "good.nii", VOXELS)
+    names = [str(tmp_path / f"bad{number}.nii.gz") for number in range(7)]
+    for name in names:
+        Path(name).write_bytes(b"")
+    with pytest.raises(CohortError) as caught:
+        voxel_hashes([good, *names])
+    assert str(caught.value).count("cannot be decoded") == 5
+    assert "bad4.nii.gz" in str(caught.value)
+    assert str(caught.value).endswith("; and 2 more")
+
+
 @pytest.mark.parametrize("content", [b"", b"id,age\n1,2\n", b"\x1f\x8b" + bytes(40)])
 def test_undecodable_files_are_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bad.nii.gz"

@@ -106,6 +106,15 @@ def test_provenance(
     assert found["versions"]["torch"]
 
 
+def test_the_bundle_does_not_say_where_first_weights_lay(
+    out: Path, config: RunConfig, setup: CohortSetup
+) -> None:
+    encoder = config.model.local_encoder.model_copy(update={"weights": "/home/jane/w.safetensors"})
+    model = config.model.model_copy(update={"local_encoder": encoder})
+    collect(out, config.model_copy(update={"model": model}), setup)
+    assert "jane" not in (out / "bundle" / "bundle.json").read_text(encoding="utf-8")
+
+
 def test_warnings_of_scans_reach_the_report(out: Path, config: RunConfig, setup: CohortSetup) -> None:
     import dataclasses
 

@@ -1,0 +1,49 @@
+"""Worker processes belong to the installed package of their parent, and end with it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from neurofocus.processes import can_spawn, worker_pool
+
+PROGRAM = """
+from concurrent.futures import wait
+from neurofocus.processes import worker_pool
+import neurofocus.processes
+
+def where():
+    return neurofocus.processes.__file__
+
+if __name__ == "__main__":
+    with worker_pool(2) as pool:
+        print(where())
+        print(pool.submit(where).result())
+"""
+
+
+def test_workers_import_what_their_parent_imported(tmp_path: Path) -> None:
+    """Also where the working folder holds another package of that name, as a checkout does."""
+    (tmp_path / "neurofocus").mkdir()
+    (tmp_path / "neurofocus" / "__init__.py").write_text("raise SystemExit('the wrong package')")
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts" / "main.py").write_text(PROGRAM)
+    done = subprocess.run(
+        [sys.executable, "scripts/main.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    here, there = done.stdout.split()
+    assert here == there
+
+
+def test_programs_from_standard_input_have_no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert can_spawn()
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", "<stdin>")
+    assert not can_spawn()
+
+
+def test_workers_are_processes() -> None:
+    with worker_pool(1) as pool:
+        assert pool.submit(os.getpid).result() != os.getpid()
