@@ -1,6 +1,6 @@
 """Is the attention real? Out-of-fold saliency on a simulated cohort against the true change region.
 
-Usage: python benchmarks/attention.py RUN [--cohort FILE] [--untrained 5]
+Usage: python benchmarks/attention.py RUN [--cohort FILE] [--untrained 5] [--part both|glance|focus]
 
 RUN is the folder of a finished ``neurofocus cv`` on a simulated cohort with disease; --cohort is needed if the cohort
 is not a shipped one. Every diseased subject is
@@ -18,7 +18,7 @@ import torch
 
 from neurofocus.data.dataset import evaluation_frames
 from neurofocus.explain.localization import LocalizationScores, localization_scores, region_on_grid
-from neurofocus.explain.saliency import case_saliency
+from neurofocus.explain.saliency import SaliencyOptions, case_saliency
 from neurofocus.files import cache_dir
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.load import load_cohort_spec
@@ -33,7 +33,9 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--cohort", help="the cohort's file")
     parser.add_argument("--untrained", type=int, default=5, help="how many untrained models")
+    parser.add_argument("--part", choices=["both", "glance", "focus"], default="both")
     arguments = parser.parse_args()
+    options = SaliencyOptions(part=arguments.part)
     config = RunConfig.model_validate(json.loads((arguments.run / "run.json").read_text())["config"])
     spec = load_cohort_spec(arguments.cohort or str(config.cohort))
     root = ensure_simulated(spec, cache_dir())
@@ -51,7 +53,8 @@ def main() -> None:
         chosen = {"trained": [trained[folds[participant] - 1]], "untrained": untrained}
         for kind, models in chosen.items():
             for model in models:
-                saliency = case_saliency([model], frames.unsqueeze(0), positions, grid, target=1)
+                batch = frames.unsqueeze(0)
+                saliency = case_saliency([model], batch, positions, grid, target=1, options=options)
                 brain = cases[row].frames != 0
                 scores[kind].append(localization_scores(saliency, region, brain, grid=grid, tolerance_mm=5.0))
     report = {kind: means(found) for kind, found in scores.items()}
@@ -59,7 +62,7 @@ def main() -> None:
     report["ratio_to_untrained"] = {
         "energy_share": trained_mean["energy_share"] / untrained_mean["energy_share"]
     }
-    print(json.dumps({"SYNTHETIC": True, "cases": len(diseased), **report}, indent=2))
+    print(json.dumps({"SYNTHETIC": True, "part": arguments.part, "cases": len(diseased), **report}, indent=2))
 
 
 def make_untrained(config: RunConfig, seed: int) -> UniAdaFocus:
