@@ -4,8 +4,8 @@ Usage: python benchmarks/kill_resume.py --cohort demo --kills 10 --seed 0 [--con
        [--at simulation training …] [--work DIR]
 
 One run is left alone (the reference). Then runs with a cache of their own are killed, with their whole process
-group, at random moments spread over the reference's duration, and started again until they end; a new run begins
-until enough kills are spent. ``--at`` kills shortly after a stage was first seen instead. Every kill is followed by
+group, at random moments (uniform over a quarter of the reference's duration after each start, so that a run is killed
+several times, ever further on), and started again until they end; a new run begins until enough kills are spent. ``--at`` kills shortly after a stage was first seen instead. Every kill is followed by
 a look at every checkpoint. Prints one JSON document; exit code 1 if anything differs, is damaged or left behind.
 Linux and macOS.
 """
@@ -37,6 +37,7 @@ STAGES = ("start", "simulation", "preparation", "training", "gathering")
 COMPARED = ("predictions.tsv", "metrics.json", "folds.tsv", "cohort.tsv", "bundle/fold-1.safetensors")
 POLL_SECONDS = 0.02
 PARTIAL = ".nf-partial"
+_STARTS = 4  # about how often a run is killed before it ends
 
 
 @dataclass
@@ -125,7 +126,7 @@ def kill_rule(
 ) -> Callable[[float], bool]:
     """Return when to kill: at a random moment, or shortly after a stage was first seen."""
     if stage is None:
-        moment = rng.uniform(0.0, duration)
+        moment = rng.uniform(0.0, duration / _STARTS)
         return lambda elapsed: elapsed >= moment
     delay, seen = rng.uniform(0.0, 0.3), [0.0]
 
