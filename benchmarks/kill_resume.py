@@ -4,10 +4,10 @@ Usage: python benchmarks/kill_resume.py --cohort demo --kills 10 --seed 0 [--con
        [--at simulation training …] [--work DIR]
 
 One run is left alone (the reference). Then runs with a cache of their own are killed, with their whole process
-group, at random moments (uniform over a quarter of the reference's duration after each start, so that a run is killed
-several times, ever further on), and started again until they end; a new run begins until enough kills are spent. ``--at`` kills shortly after a stage was first seen instead. Every kill is followed by
-a look at every checkpoint. Prints one JSON document; exit code 1 if anything differs, is damaged or left behind.
-Linux and macOS.
+group, at random moments (uniform over a quarter of the reference's duration after each start, so that a run is
+killed several times, ever further on), and started again until they end; a new run begins until enough kills are
+spent. ``--at`` kills shortly after a stage was first seen instead. Every kill is followed by a look at every
+checkpoint. Prints one JSON document; exit code 1 if anything differs, is damaged or left behind. Linux and macOS.
 """
 
 import argparse
