@@ -116,7 +116,7 @@ def test_fresh_starts_again(copy: Path, tiny_run: Path, config: RunConfig) -> No
 
 def refused(config: RunConfig, out: Path, words: str, **options: object) -> str:
     with pytest.MonkeyPatch.context() as patch, pytest.raises(NeurofocusError, match=words) as caught:
-        patch.setattr(module, "run_fold", lambda *_, **__: pytest.fail("a fold was started"))
+        patch.setattr(module, "run_folds", lambda *_, **__: pytest.fail("a fold was started"))
         run(config, out, **options)
     assert "\n" not in str(caught.value)
     assert not list(out.glob("fold-*"))
