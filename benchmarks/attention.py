@@ -3,8 +3,8 @@
 Usage: python benchmarks/attention.py RUN [--cohort FILE] [--untrained 5] [--part both|glance|focus]
 
 RUN is the folder of a finished ``neurofocus cv`` on a simulated cohort with disease; --cohort is needed if the cohort
-is not a shipped one. Every diseased subject is
-explained by the model of the fold that tested it, and by untrained models of the same kind. Prints JSON; SYNTHETIC.
+is not a shipped one. Every diseased subject is explained by the model of the fold that tested it, and by untrained
+models of the same kind. Prints JSON; SYNTHETIC.
 """
 
 import argparse
@@ -50,12 +50,11 @@ def main() -> None:
     scores: dict[str, list[LocalizationScores]] = {"trained": [], "untrained": []}
     for row, participant in diseased["participant_id"].items():
         frames, positions = evaluation_frames(cases[row].frames, config.model.num_frames)
+        batch, brain = frames.unsqueeze(0), cases[row].frames != 0
         chosen = {"trained": [trained[folds[participant] - 1]], "untrained": untrained}
         for kind, models in chosen.items():
             for model in models:
-                batch = frames.unsqueeze(0)
                 saliency = case_saliency([model], batch, positions, grid, target=1, options=options)
-                brain = cases[row].frames != 0
                 scores[kind].append(localization_scores(saliency, region, brain, grid=grid, tolerance_mm=5.0))
     report = {kind: means(found) for kind, found in scores.items()}
     trained_mean, untrained_mean = report["trained"], report["untrained"]

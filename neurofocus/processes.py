@@ -1,14 +1,21 @@
-"""Worker processes: how they start, and that they end with their parent, also when it is killed."""
+"""Worker processes: how they start and share work, and that they end with their parent, also when it is killed."""
 
 import os
 import signal
 import sys
 import threading
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from pathlib import Path
+from typing import Any, TypeVar
 
-__all__ = ["can_spawn", "end_with_parent", "worker_pool"]
+from neurofocus.errors import CohortError
+
+__all__ = ["can_spawn", "end_with_parent", "run_in_workers", "worker_pool"]
+
+Answer = TypeVar("Answer")
 
 
 def can_spawn() -> bool:
@@ -24,6 +31,31 @@ def worker_pool(jobs: int) -> ProcessPoolExecutor:
     working folder (a checkout, say) even if another one is installed.
     """
     return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=end_with_parent)
+
+
+def run_in_workers(
+    work: Callable[..., Answer], calls: Sequence[tuple[Any, ...]], *, jobs: int, killed: str
+) -> Iterator[tuple[int, Answer]]:
+    """Yield (position, answer) of every call as it is done; what has not begun is dropped at the first error.
+
+    Args:
+        work: a function of a module.
+        calls: its arguments, one tuple a call.
+        jobs: processes.
+        killed: the message if a worker was killed.
+
+    Raises:
+        CohortError: ``killed``.
+    """
+    with worker_pool(jobs) as pool:
+        pending = {pool.submit(work, *call): position for position, call in enumerate(calls)}
+        try:
+            for future in as_completed(pending):
+                yield pending[future], future.result()
+        except BrokenProcessPool as error:
+            raise CohortError(killed) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def end_with_parent() -> None:

@@ -10,9 +10,8 @@ import pytest
 from neurofocus.processes import can_spawn, worker_pool
 
 PROGRAM = """
-from concurrent.futures import wait
-from neurofocus.processes import worker_pool
 import neurofocus.processes
+from neurofocus.processes import worker_pool
 
 def where():
     return neurofocus.processes.__file__

@@ -1,8 +1,6 @@
 """Prepare all scans of a cohort in parallel processes; one bad scan does not stop the others."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +9,8 @@ import pandas as pd
 from neurofocus.data.cache import CaseCache, CaseRequest
 from neurofocus.data.frames import FrameGrid
 from neurofocus.data.preprocess import PreparedCase
-from neurofocus.errors import CohortError, VolumeError
-from neurofocus.processes import can_spawn, worker_pool
+from neurofocus.errors import VolumeError
+from neurofocus.processes import can_spawn, run_in_workers
 from neurofocus.schema.run import PrepareConfig
 
 __all__ = ["PreparedCohort", "prepare_cohort"]
@@ -90,21 +88,15 @@ def _run(folder: Path, requests: list[CaseRequest], jobs: int) -> Iterator[tuple
         for position in missing:
             yield position, _one(cache, requests[position])
         return
-    with worker_pool(min(jobs, len(missing))) as pool:
-        pending = {pool.submit(_work, folder, requests[position]): position for position in missing}
-        try:
-            for future in as_completed(pending):
-                position = pending[future]
-                reason = future.result()
-                # The array comes from disk, where the worker put it: cheaper than a pipe, and verified.
-                yield position, reason if reason is not None else _one(cache, requests[position])
-        except BrokenProcessPool as error:
-            raise CohortError(
-                f"{folder}: a worker process ended abruptly; if it said nothing above, memory was most likely short. "
-                "Run the same command again, with fewer data.prepare_jobs: finished scans are kept"
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    killed = (
+        f"{folder}: a worker process ended abruptly; if it said nothing above, memory was most likely short. "
+        "Run the same command again, with fewer data.prepare_jobs: finished scans are kept"
+    )
+    calls = [(folder, requests[position]) for position in missing]
+    for number, reason in run_in_workers(_work, calls, jobs=min(jobs, len(missing)), killed=killed):
+        position = missing[number]
+        # The array comes from disk, where the worker put it: cheaper than a pipe, and verified.
+        yield position, reason if reason is not None else _one(cache, requests[position])
 
 
 def _one(cache: CaseCache, request: CaseRequest) -> PreparedCase | str:

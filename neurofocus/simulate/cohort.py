@@ -6,8 +6,6 @@ import logging
 import shutil
 import sys
 from collections.abc import Iterator
-from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import current_process
 from pathlib import Path
@@ -16,7 +14,7 @@ from filelock import FileLock
 
 from neurofocus.errors import CohortError
 from neurofocus.files import write_json
-from neurofocus.processes import can_spawn, worker_pool
+from neurofocus.processes import can_spawn, run_in_workers
 from neurofocus.schema.cohort import CohortSpec, SimulationConfig
 from neurofocus.simulate import bids
 from neurofocus.simulate.bayes import bayes_ceiling, compute_ceiling
@@ -135,19 +133,13 @@ def _in_turn(config: SimulationConfig, site: _Site, indices: list[int]) -> Itera
 
 
 def _in_processes(config: SimulationConfig, site: _Site, indices: list[int], jobs: int) -> Iterator[None]:
-    with worker_pool(jobs) as pool:
-        futures = [pool.submit(_simulate_one, config, site, index) for index in indices]
-        try:
-            for future in as_completed(futures):
-                future.result()
-                yield
-        except BrokenProcessPool as error:
-            raise CohortError(
-                f"{site.staging}: a worker process ended abruptly; if it said nothing above, memory was most likely "
-                f"short (each needs about 0.6 GB). Run the same command again: finished scans are kept"
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    killed = (
+        f"{site.staging}: a worker process ended abruptly; if it said nothing above, memory was most likely "
+        f"short (each needs about 0.6 GB). Run the same command again: finished scans are kept"
+    )
+    calls = [(config, site, index) for index in indices]
+    for _ in run_in_workers(_simulate_one, calls, jobs=jobs, killed=killed):
+        yield
 
 
 def _simulate_one(config: SimulationConfig, site: _Site, index: int) -> None:

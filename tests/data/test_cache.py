@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from neurofocus import processes
 from neurofocus.data import cache as cache_module
 from neurofocus.data import prepare_cohort as prepare_cohort_module
 from neurofocus.data.cache import CaseCache, CaseRequest, case_key
@@ -316,7 +317,8 @@ def test_a_killed_worker_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest
             future.set_exception(BrokenProcessPool())
             return future
 
-    monkeypatch.setattr(prepare_cohort_module, "worker_pool", Broken)
+    monkeypatch.setattr(processes, "worker_pool", Broken)
+    monkeypatch.setattr(prepare_cohort_module, "can_spawn", lambda: True)  # not so under xdist
     paths = [write_scan(tmp_path / f"{name}.nii.gz", seed) for seed, name in enumerate("ab")]
     table = pd.DataFrame({"participant_id": ["sub-a", "sub-b"], "path": map(str, paths), "space": "template"})
     with pytest.raises(CohortError, match=r"ended abruptly; .*memory.*fewer data\.prepare_jobs"):

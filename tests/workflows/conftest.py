@@ -1,6 +1,8 @@
-"""One prediction with the tiny SYNTHETIC bundle, for the tests of prediction."""
+"""One prediction with the tiny SYNTHETIC bundle, and the module of the tiny SYNTHETIC fold."""
 
+import importlib
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -17,3 +19,10 @@ def bundle(tiny_bundle: Path) -> ModelBundle:
 def done(tiny_scan: Path, bundle: ModelBundle, tmp_path_factory: pytest.TempPathFactory) -> Prediction:
     """The prediction of a simulated scan, written to a folder that did not exist."""
     return predict_scan(tiny_scan, bundle, out=tmp_path_factory.mktemp("predicted") / "deep" / "out")
+
+
+@pytest.fixture(scope="session")
+def synthetic() -> ModuleType:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(Path(__file__).parent)
+        return importlib.import_module("synthetic_fold")

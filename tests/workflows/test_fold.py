@@ -1,7 +1,6 @@
 """The fold job: learns, keeps validation and test apart, survives kill -9, refuses what changed."""
 
 import dataclasses
-import importlib
 import multiprocessing
 import random
 import time
@@ -29,13 +28,6 @@ from neurofocus.workflows.fold_record import FoldResult, finished_fold
 
 OUTPUTS = ("best.safetensors", "predictions.tsv", "validation.json", "history.tsv", "last.safetensors")
 SHORT = "train.epochs=2"
-
-
-@pytest.fixture(scope="module")
-def synthetic() -> ModuleType:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(Path(__file__).parent)
-        return importlib.import_module("synthetic_fold")
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """Folds that run together: same bytes as one by one; the first error ends all of them."""
 
 import dataclasses
-import importlib
 import logging
 import multiprocessing
 import threading
@@ -20,13 +19,6 @@ from neurofocus.workflows.fold_pool import run_folds
 CPU = torch.device("cpu")
 SHORT = ("train.epochs=2", "threads=1", "parallel_folds=2")
 ENDLESS = ("train.epochs=5000", "threads=1")
-
-
-@pytest.fixture(scope="module")
-def synthetic() -> ModuleType:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(Path(__file__).parent)
-        return importlib.import_module("synthetic_fold")
 
 
 def without_validation(job: FoldJob) -> FoldJob:

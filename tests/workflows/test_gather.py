@@ -55,6 +55,17 @@ def collect(out: Path, config: RunConfig, setup: CohortSetup, **changes: Any) ->
     return gather(out, record, config, setup, cases=given["cases"], results=given["results"])
 
 
+def collected_report(
+    out: Path, config: RunConfig, setup: CohortSetup, monkeypatch: pytest.MonkeyPatch
+) -> ReportData:
+    """Gather, and return what the report is made of."""
+    seen: list[ReportData] = []
+    monkeypatch.setattr(module, "write_report", lambda path, data: seen.append(data))
+    collect(out, config, setup)
+    (data,) = seen
+    return data
+
+
 def test_the_order_of_folds_does_not_matter(
     out: Path, config: RunConfig, setup: CohortSetup, tiny_run: Path
 ) -> None:
@@ -69,10 +80,7 @@ def test_the_order_of_folds_does_not_matter(
 def test_examples_are_test_scans_seen_by_their_own_fold(
     out: Path, config: RunConfig, setup: CohortSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[ReportData] = []
-    monkeypatch.setattr(module, "write_report", lambda path, data: seen.append(data))
-    collect(out, config, setup)
-    (data,) = seen
+    data = collected_report(out, config, setup, monkeypatch)
     table = data.predictions.set_index("participant_id")
     assert [example.label for example in data.examples] == ["AD", "AD", "CN", "CN"]
     for example in data.examples:
@@ -93,10 +101,7 @@ def test_examples_are_test_scans_seen_by_their_own_fold(
 def test_provenance(
     out: Path, config: RunConfig, setup: CohortSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[ReportData] = []
-    monkeypatch.setattr(module, "write_report", lambda path, data: seen.append(data))
-    collect(out, config, setup)
-    found = seen[0].provenance
+    found = collected_report(out, config, setup, monkeypatch).provenance
     assert found["folds_sha256"] == sha256_file(out / "folds.tsv")
     assert found["threads"] == [1]
     assert found["devices"] == ["cpu"]
