@@ -1,5 +1,6 @@
-"""Tab-separated tables, read strictly and written atomically; `n/a` is a missing value, as in BIDS."""
+"""Text tables, read strictly and written atomically; `n/a` is a missing value, as in BIDS."""
 
+import codecs
 import csv
 import io
 from collections.abc import Sequence
@@ -10,9 +11,11 @@ import pandas as pd
 from neurofocus.errors import CohortError
 from neurofocus.files import write_text
 
-__all__ = ["MISSING", "read_tsv", "write_tsv"]
+__all__ = ["MISSING", "read_delivered", "read_header", "read_tsv", "write_tsv"]
 
 MISSING = "n/a"
+_SEPARATORS = (",", "\t", ";")
+_HEADER_BYTES = 2**16
 
 
 def read_tsv(path: Path, *, numbers: Sequence[str] = (), integers: Sequence[str] = ()) -> pd.DataFrame:
@@ -28,9 +31,8 @@ def read_tsv(path: Path, *, numbers: Sequence[str] = (), integers: Sequence[str]
     Raises:
         CohortError: naming the file and, where there is one, the row (1 = the header) and the column.
     """
-    rows = _rows(path)
-    header, body = rows[0], rows[1:]
-    frame = pd.DataFrame(body, columns=pd.Index(header), dtype=object).astype(str)
+    frame = _frame(path, _rows(path, _text(path, encoding="utf-8-sig"), "\t")).reset_index(drop=True)
+    header = list(frame.columns)
     for column in (*numbers, *integers):
         if column not in header:
             raise CohortError(f"{path}: no column {column!r}; it has {', '.join(header)}")
@@ -49,29 +51,83 @@ def write_tsv(path: Path, frame: pd.DataFrame) -> None:
     write_text(path, text)
 
 
-def _rows(path: Path) -> list[list[str]]:
-    """Return stripped cells, the header first; every row has as many cells as the header."""
+def read_delivered(path: Path) -> pd.DataFrame:
+    """Return an archive's or a user's table as text, whatever separates its columns (comma, tab or semicolon).
+
+    Byte-order marks, Windows line ends, quoted cells and Windows-1252 text are accepted. Cells are stripped; an
+    empty cell becomes ``n/a``. The index holds the line of the file at which a row ends (the header is line 1).
+
+    Raises:
+        CohortError: naming the file and, where there is one, the row.
+    """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise CohortError(f"{path}: not UTF-8 text; save the table again as UTF-8, tab-separated") from None
+        text = _text(path, encoding="utf-8-sig")
+    except CohortError:
+        text = _text(path, encoding="cp1252")
+    return _frame(path, _rows(path, text, _separator(text)))
+
+
+def read_header(path: Path) -> tuple[str, ...]:
+    """Return the column names of a delivered table, reading its first line only; none if there is no such line.
+
+    Raises:
+        CohortError: if the file cannot be opened.
+    """
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(_HEADER_BYTES)
     except OSError as error:
         raise CohortError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    rows: list[list[str]] = []
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t")
+    line = data.removeprefix(codecs.BOM_UTF8).decode("utf-8", errors="replace").lstrip().partition("\n")[0]
+    rows = list(csv.reader([line], delimiter=_separator(line)))
+    return tuple(cell.strip() for cell in rows[0]) if rows else ()
+
+
+def _text(path: Path, *, encoding: str) -> str:
+    try:
+        text = path.read_text(encoding=encoding)
+    except UnicodeDecodeError:
+        text = "\0"
+    except OSError as error:
+        raise CohortError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    if "\0" in text:
+        raise CohortError(f"{path}: not UTF-8 text; save the table again as UTF-8 text, not as a spreadsheet")
+    return text
+
+
+def _separator(text: str) -> str:
+    """Return the separator that the first line that is not blank holds most often."""
+    line = text.lstrip().partition("\n")[0]
+    return max(_SEPARATORS, key=line.count)
+
+
+def _frame(path: Path, rows: dict[int, list[str]]) -> pd.DataFrame:
+    """Return lines of cells as a table of text; the first is its header, the index holds line numbers."""
+    lines = list(rows)
+    if not lines:
+        raise CohortError(f"{path}: the table is empty; its first line must name the columns")
+    header = rows[lines[0]]
+    _check_header(path, header)
+    body = [rows[line] for line in lines[1:]]
+    return pd.DataFrame(body, index=lines[1:], columns=pd.Index(header), dtype=object).astype(str)
+
+
+def _rows(path: Path, text: str, separator: str) -> dict[int, list[str]]:
+    """Return stripped cells by line, the header first; every row has as many cells as the header."""
+    rows: dict[int, list[str]] = {}
+    width = 0
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     for row in reader:
         if not any(cell.strip() for cell in row):
             continue
-        if rows and len(row) > len(rows[0]):
+        cells = [cell.strip() or MISSING for cell in row]
+        width = width or len(cells)
+        if any(cell != MISSING for cell in cells[width:]):
             raise CohortError(
-                f"{path}: row {reader.line_num} has {len(row)} cells, the header {len(rows[0])}; "
-                "separate columns by single tabs"
+                f"{path}: row {reader.line_num} has {len(cells)} cells, the header {width}; "
+                "separate columns by single tabs, or put cells that hold the separator in quotes"
             )
-        row = [cell.strip() or MISSING for cell in row]
-        rows.append(row + [MISSING] * (len(rows[0]) - len(row) if rows else 0))
-    if not rows:
-        raise CohortError(f"{path}: the table is empty; its first line must name the columns")
-    _check_header(path, rows[0])
+        rows[reader.line_num] = cells[:width] + [MISSING] * (width - len(cells))
     return rows
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from neurofocus.errors import CohortError
-from neurofocus.tables import read_tsv, write_tsv
+from neurofocus.tables import read_delivered, read_header, read_tsv, write_tsv
 
 
 def test_round_trip_is_exact(tmp_path: Path) -> None:
@@ -53,3 +53,29 @@ def test_other_encodings_and_missing_files(tmp_path: Path) -> None:
         read_tsv(tmp_path / "t.tsv")
     with pytest.raises(CohortError, match="cannot be read"):
         read_tsv(tmp_path / "none.tsv")
+
+
+@pytest.mark.parametrize("separator", [",", "\t", ";"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
+def test_a_delivered_table_however_it_was_saved(tmp_path: Path, separator: str, encoding: str) -> None:
+    path = tmp_path / "t.csv"
+    lines = ["ID|Centre|Note", '1|Zürich|"a, b; c"', "", "2| |x"]
+    path.write_bytes("\r\n".join(separator.join(line.split("|")) for line in lines).encode(encoding))
+    frame = read_delivered(path)
+    assert frame.to_numpy().tolist() == [["1", "Zürich", "a, b; c"], ["2", "n/a", "x"]]
+    assert list(frame.index) == [2, 4]
+    assert read_header(path) == ("ID", "Centre", "Note")
+
+
+def test_a_delivered_table_of_another_kind_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"PK\x03\x04\0\0")
+    with pytest.raises(CohortError, match="not as a spreadsheet"):
+        read_delivered(path)
+    path.write_text("a,b\n1,2,,\n3,4,5\n")
+    with pytest.raises(CohortError, match=r"row 3 has 3 cells, the header 2; .*in quotes"):
+        read_delivered(path)
+    path.write_text("")
+    assert read_header(path) == ()
+    with pytest.raises(CohortError, match="cannot be read"):
+        read_header(tmp_path / "none.csv")

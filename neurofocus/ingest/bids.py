@@ -7,19 +7,18 @@ import pandas as pd
 
 from neurofocus.errors import CohortError
 from neurofocus.ingest.bids_tables import check_listed_scans, read_participants, read_sessions, tables_root
-from neurofocus.ingest.flow import COHORT_COLUMNS, CohortTable, FlowStep, flow_step
-from neurofocus.ingest.labels import class_of, describe_values, refuse_without_labels, suggest
-from neurofocus.ingest.selection import first_session, first_variant
+from neurofocus.ingest.flow import flow_step
+from neurofocus.ingest.labels import class_of, suggest
+from neurofocus.ingest.scans import FoundScans
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.tables import MISSING
 
 __all__ = ["read_bids"]
 
-_SEX = {"m": "M", "male": "M", "f": "F", "female": "F", "o": "O", "other": "O"}
 _FROM_PARTICIPANT = ("diagnosis", "age", "sex", "site")
 
 
-def read_bids(root: Path, spec: CohortSpec) -> CohortTable:
+def read_bids(root: Path, spec: CohortSpec) -> FoundScans:
     """Read a BIDS data set.
 
     A session's own table goes before participants.tsv, value by value. Of several scans in a session the
@@ -30,29 +29,27 @@ def read_bids(root: Path, spec: CohortSpec) -> CohortTable:
         spec: the cohort definition.
 
     Raises:
-        CohortError: if tables or images are missing, contradict each other, or no diagnosis has a class.
+        CohortError: if tables or images are missing or contradict each other.
     """
     folder = tables_root(root)
     participants = read_participants(folder, spec)
     sessions = read_sessions(folder, list(participants["participant_id"]), spec)
     _require_label_column(participants, sessions, folder, spec)
     check_listed_scans(root, spec.suffix)
-    found = _describe(_find_scans(root, spec), participants, sessions, spec)
-    chosen, dropped = _choose(found, participants, folder, spec)
+    found = _describe(_find_scans(root, spec), participants, sessions)
+    listed = _listed(found, participants, folder / "participants.tsv")
     missing = ~participants["participant_id"].isin(found["participant_id"])
-    flow = (
+    steps = (
         flow_step("participants listed", _names(participants, spec), unit="participants"),
         flow_step(
             f"no {spec.suffix} scan", _names(participants[missing], spec), kind="dropped", unit="participants"
         ),
-        flow_step(f"{spec.suffix} scans found", found["shown"]),
-        *dropped,
-        flow_step("scans used", chosen["shown"]),
+        flow_step(f"{spec.suffix} scans found", _names(found, spec)),
+        flow_step(
+            "participant not in participants.tsv", _names(found[~found["listed"]], spec), kind="dropped"
+        ),
     )
-    ages, warnings = _ages(chosen["age"], folder)
-    table = chosen.assign(age=ages, label=chosen["shown"].map(list(spec.classes).index).astype("int64"))
-    table = table.sort_values(["participant_id", "session_id"], ignore_index=True)[list(COHORT_COLUMNS)]
-    return CohortTable(table, tuple(step for step in flow if step.kind == "kept" or step.count), warnings)
+    return FoundScans(listed, str(folder / "participants.tsv"), steps)
 
 
 def _require_label_column(
@@ -121,10 +118,8 @@ def _refuse_broken_links(paths: list[Path]) -> None:
         )
 
 
-def _describe(
-    scans: pd.DataFrame, participants: pd.DataFrame, sessions: pd.DataFrame, spec: CohortSpec
-) -> pd.DataFrame:
-    """Add diagnosis, age, sex, site, acq_time, listed (a participant of the table) and shown (for the flow)."""
+def _describe(scans: pd.DataFrame, participants: pd.DataFrame, sessions: pd.DataFrame) -> pd.DataFrame:
+    """Add diagnosis, age, sex, site and acq_time, where each stands, and listed (a participant of the table)."""
     known = participants.set_index("participant_id")
     visits = sessions.set_index(["participant_id", "session_id"])
     result = scans.copy()
@@ -135,57 +130,25 @@ def _describe(
         person = known[column] if column in _FROM_PARTICIPANT else pd.Series(dtype=object)
         general = person.reindex(scans["participant_id"], fill_value=MISSING).to_numpy()
         result[column] = [a if a != MISSING else b for a, b in zip(own, general, strict=True)]
-    result["sex"] = [_SEX.get(value.lower(), value) for value in result["sex"]]
-    result["site"] = result["site"].replace(MISSING, "unknown")
-    result["shown"] = _names(result, spec)
+        result[f"{column}_source"] = [
+            "sessions.tsv" if a != MISSING else "participants.tsv" if b != MISSING else MISSING
+            for a, b in zip(own, general, strict=True)
+        ]
     return result
 
 
-def _choose(
-    found: pd.DataFrame, participants: pd.DataFrame, folder: Path, spec: CohortSpec
-) -> tuple[pd.DataFrame, list[FlowStep]]:
-    """Apply the rules one after another; return the rows that stay and a step for each rule."""
-    steps: list[FlowStep] = []
-    table = folder / "participants.tsv"
-
-    def keep(rows: pd.DataFrame, mask: pd.Series, reason: str) -> pd.DataFrame:
-        steps.append(flow_step(reason, rows.loc[~mask, "shown"], kind="dropped"))
-        return rows[mask]
-
-    rows = keep(found, found["listed"], "participant not in participants.tsv")
+def _listed(found: pd.DataFrame, participants: pd.DataFrame, table: Path) -> pd.DataFrame:
+    """Return the scans of participants that the table lists."""
+    rows = found[found["listed"]]
     if rows.empty:
         raise CohortError(
             f"{table}: lists none of the participants with images (images: {found['participant_id'].iloc[0]}, …; "
             f"table: {participants['participant_id'].iloc[0] if len(participants) else 'no rows'}, …); "
             "make the identifiers equal"
         )
-    refuse_without_labels(rows["diagnosis"], spec, str(table))
-    rows = keep(rows, rows["diagnosis"] != MISSING, f"{spec.label_column} is n/a")
-    known = rows["diagnosis"].map(lambda value: class_of(value, spec) is not None)
-    outside = describe_values(rows.loc[~known, "diagnosis"])
-    rows = keep(rows, known, f"{spec.label_column} of no class: {outside}")
-    rows = keep(rows, first_variant(rows), "another run or variant in the same session")
-    rows = keep(rows, first_session(rows), "a later session of the same participant")
-    return rows, steps
+    return rows
 
 
 def _names(rows: pd.DataFrame, spec: CohortSpec) -> list[str]:
     """Return the class a row belongs to, or the delivered value where no class has it."""
     return [class_of(value, spec) or value for value in rows["diagnosis"]]
-
-
-def _ages(values: pd.Series, folder: Path) -> tuple[pd.Series, tuple[str, ...]]:
-    """Return ages in years; "89+" (top-coded, as BIDS advises) counts as 89, other text as unknown."""
-    ages = pd.to_numeric(values.str.removesuffix("+"), errors="coerce").astype("float64")
-    warnings = []
-    top = values.str.fullmatch(r"[\d.]+\+")
-    if top.any():
-        warnings.append(
-            f"{folder.name}: {int(top.sum())} top-coded ages such as '{values[top].iloc[0]}' count as the number"
-        )
-    unreadable = values[ages.isna() & (values != MISSING)]
-    if len(unreadable):
-        warnings.append(
-            f"{folder.name}: ages that are not numbers count as unknown: {describe_values(unreadable)}"
-        )
-    return ages, tuple(warnings)

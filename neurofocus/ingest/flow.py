@@ -19,6 +19,16 @@ COHORT_COLUMNS = (
     "sex",
     "site",
     "space",
+    "visit",
+    "image_id",
+    "description",
+    "processing",
+    "field_strength",
+    "manufacturer",
+    "diagnosis_source",
+    "age_source",
+    "sex_source",
+    "site_source",
 )
 
 
@@ -48,7 +58,8 @@ class CohortTable:
     Attributes:
         table: one row a scan, columns ``COHORT_COLUMNS``, sorted by participant and session. ``session_id``
             is "n/a" where the data set has no sessions; ``age`` is float64 (NaN unknown); ``label`` is the
-            class index; ``space`` is "template" for scans already in MNI152 space, else "native".
+            class index; ``space`` is "template" for scans already in MNI152 space, else "native";
+            ``*_source`` says where a value stands (FILE:COLUMN); text is "n/a" where the archive says nothing.
         flow: the inclusion flow in order.
         warnings: what a person should know about the table's values.
     """

@@ -19,15 +19,15 @@ def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
 def first_variant(scans: pd.DataFrame) -> pd.Series:
     """Mark the scan to use where a session has several: True keeps the row.
 
-    In order: a scan in template space before a native one; the lower ``run`` entity (none counts as 0);
-    fewer entities in the name (the plainest); then the file name.
+    In order: the series that the cohort definition prefers; a scan in template space before a native one; the
+    lower ``run`` (none counts as 0); fewer entities in the name (the plainest); then the file name.
 
     Args:
-        scans: columns participant_id, session_id, path, space, run, entities.
+        scans: columns participant_id, session_id, path, rank (of the series; lower is better), space, run, entities.
     """
     order = scans.assign(
         native=scans["space"] != "template", name=scans["path"].map(lambda path: Path(path).name)
-    ).sort_values(["native", "run", "entities", "name", "path"], kind="stable")
+    ).sort_values(["rank", "native", "run", "entities", "name", "path"], kind="stable")
     keep = ~order.duplicated(["participant_id", "session_id"])
     return keep.reindex(scans.index)
 

@@ -6,7 +6,10 @@ from pydantic import Field, field_validator, model_validator
 
 from neurofocus.schema.base import Settings
 
-__all__ = ["CohortSpec", "Expectation", "SimulationConfig"]
+__all__ = ["AgeLimits", "CohortSpec", "Expectation", "SeriesRule", "SimulationConfig", "TableSpec"]
+
+Layout = Literal["bids", "caps", "ida", "oasis1", "oasis2", "oasis3", "table"]
+LabelRule = Literal["column", "visit", "progression", "status", "cdr", "stable_cdr"]
 
 
 class SimulationConfig(Settings):
@@ -23,6 +26,41 @@ class SimulationConfig(Settings):
     voxel_mm: float = Field(2.0, ge=1, le=6)
 
 
+class TableSpec(Settings):
+    """One kind of table that an archive delivers beside its images, recognised by name and by header."""
+
+    files: tuple[str, ...] = Field(description="patterns of file names, such as ADNIMERGE*.csv; case aside")
+    columns: dict[str, tuple[str, ...]] = Field(
+        description="our name -> names met, in order of preference; case, spaces and signs aside"
+    )
+    required: tuple[str, ...] = Field((), description="our names without which a file is not this table")
+    many: bool = Field(False, description="several files are one table; otherwise the newest is used")
+
+    @model_validator(mode="after")
+    def _required_known(self) -> "TableSpec":
+        if unknown := sorted(set(self.required) - set(self.columns)):
+            raise ValueError(f"required names {', '.join(unknown)} are not among columns")
+        return self
+
+
+class SeriesRule(Settings):
+    """Which series of a visit to use; patterns have * and ?, case and signs are aside."""
+
+    accept: tuple[str, ...] = Field((), description="descriptions that may be used; none given: all")
+    exclude: tuple[str, ...] = Field((), description="descriptions never used, also if accepted")
+    prefer: tuple[str, ...] = Field((), description="earlier patterns win over later ones and over none")
+    min_slices: int = Field(0, ge=0, description="fewest slices along the coarsest axis")
+    max_voxel_mm: float | None = Field(None, gt=0, description="longest voxel edge")
+    min_extent_mm: float = Field(0.0, ge=0, description="shortest edge of the field of view")
+
+
+class AgeLimits(Settings):
+    """Ages in years at the scan; a scan of unknown age stays, with a warning."""
+
+    min: float = Field(0.0, ge=0)
+    max: float = Field(150.0, gt=0)
+
+
 class Expectation(Settings):
     """An honest range to print beside a result, with its source."""
 
@@ -30,6 +68,9 @@ class Expectation(Settings):
     low: float
     high: float
     source: str
+    alarm: float | None = Field(
+        None, description="a better result than this calls for a search for leaks first"
+    )
 
 
 class CohortSpec(Settings):
@@ -40,11 +81,25 @@ class CohortSpec(Settings):
     )
     title: str
     description: str
-    layout: Literal["bids"]
+    layout: Layout
+    participant_prefix: str = Field(
+        "", pattern=r"^[A-Za-z0-9]*$", description="goes between sub- and the archive's own identifier"
+    )
+    tables: dict[str, TableSpec] = Field({}, description="role -> how to find the archive's table")
+    label_rule: LabelRule = "column"
     label_column: str = "diagnosis"
     classes: dict[str, list[str]] = Field(description="class name -> values of label_column, in class order")
-    session_rule: Literal["first"] = "first"
+    horizon_months: int = Field(36, ge=1, description="progression: how long a case is followed")
+    match_days: int = Field(365, ge=0, description="longest time between a scan and its diagnosis")
+    series: SeriesRule = SeriesRule()
+    ages: AgeLimits = AgeLimits()
+    session_rule: Literal["first", "first_scored", "all"] = Field(
+        "first", description="first_scored: later sessions of a person train, only the first is scored"
+    )
     suffix: str = Field("T1w", description="BIDS suffix of the scans to use")
+    shares_people_with: tuple[str, ...] = Field(
+        (), description="cohorts in which the same people may be, under other identifiers"
+    )
     config: str = Field("mri", description="the run configuration used when none is named")
     synthetic: bool = False
     simulation: SimulationConfig | None = None

@@ -18,7 +18,7 @@ from neurofocus.errors import CohortError
 from neurofocus.files import cache_dir, mendable
 from neurofocus.ingest.checks import refuse_leaks, voxel_hashes
 from neurofocus.ingest.flow import CohortTable
-from neurofocus.ingest.table import load_cohort
+from neurofocus.ingest.load import load_cohort
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.schema.run import RunConfig
 from neurofocus.simulate.cohort import ensure_simulated

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from neurofocus.errors import CohortError
-from neurofocus.ingest.bids import read_bids
 from neurofocus.ingest.flow import COHORT_COLUMNS, flow_table
-from neurofocus.ingest.table import load_cohort
+from neurofocus.ingest.load import load_cohort
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.schema.load import load_cohort_spec
 
@@ -70,7 +69,7 @@ def test_columns_types_and_values(root: Path) -> None:
 
 
 def test_flow_counts_every_scan_and_every_label(root: Path) -> None:
-    flow = read_bids(root, SPEC).flow
+    flow = load_cohort(SPEC, root).flow
     by_step = {step.step: (step.count, dict(step.by_label)) for step in flow}
     assert by_step["participants listed"] == (5, {"AD": 1, "CN": 2, "MCI": 1, "n/a": 1})
     assert by_step["no T1w scan"] == (1, {"CN": 1})
@@ -88,12 +87,12 @@ def test_first_run_plainest_name_and_template_space_win(root: Path) -> None:
     put_scan(root, "sub-01/anat/sub-01_run-10_T1w.nii.gz")
     (root / "sub-01/anat/sub-01_T1w.nii.gz").rename(root / "sub-01/anat/sub-01_run-2_T1w.nii.gz")
     put_scan(root, "sub-02/anat/sub-02_acq-mprage_T1w.nii.gz")
-    cohort = read_bids(root, SPEC)
+    cohort = load_cohort(SPEC, root)
     names = [Path(path).name for path in cohort.table["path"]]
     assert names == ["sub-01_run-2_T1w.nii.gz", "sub-02_T1w.nii.gz"]
     assert {step.step: step.count for step in cohort.flow}["another run or variant in the same session"] == 2
     put_scan(root, "sub-02/anat/sub-02_space-MNI152NLin2009cAsym_desc-preproc_T1w.nii")
-    table = read_bids(root, SPEC).table
+    table = load_cohort(SPEC, root).table
     assert list(table["space"]) == ["native", "template"]
     assert table["path"].iloc[1].endswith("desc-preproc_T1w.nii")
 
@@ -107,7 +106,7 @@ def longitudinal(root: Path) -> Path:
 
 
 def test_first_session_in_numeric_order_without_times(longitudinal: Path) -> None:
-    cohort = read_bids(longitudinal, SPEC)
+    cohort = load_cohort(SPEC, longitudinal)
     assert list(cohort.table["session_id"]) == ["ses-M0", "n/a"]
     assert {step.step: step.count for step in cohort.flow}["a later session of the same participant"] == 2
 
@@ -120,7 +119,7 @@ def test_sessions_table_overrides_and_orders_by_time(longitudinal: Path) -> None
         "M6|n/a|71.5|1924-03-01T00:00:00",
         "ses-M12|AD|73.5|1926-03-01T00:00:00",
     )
-    row = read_bids(longitudinal, SPEC).table.iloc[0]
+    row = load_cohort(SPEC, longitudinal).table.iloc[0]
     assert row["session_id"] == "ses-M6"
     assert row["diagnosis"] == "CN"  # the session says n/a, so participants.tsv speaks
     assert row["age"] == 71.5
@@ -135,7 +134,7 @@ def test_one_unclear_time_lets_names_decide(longitudinal: Path, unclear: str) ->
         "ses-M6|1924-03-01",
         f"ses-M12|{unclear}",
     )
-    assert read_bids(longitudinal, SPEC).table["session_id"].iloc[0] == "ses-M0"
+    assert load_cohort(SPEC, longitudinal).table["session_id"].iloc[0] == "ses-M0"
 
 
 def test_labels_may_live_in_the_sessions_tables_only(longitudinal: Path) -> None:
@@ -147,7 +146,7 @@ def test_labels_may_live_in_the_sessions_tables_only(longitudinal: Path) -> None
         "ses-M6|AD",
         "ses-M12|AD",
     )
-    table = read_bids(longitudinal, SPEC).table
+    table = load_cohort(SPEC, longitudinal).table
     assert list(table["session_id"]) == ["ses-M6"]
     assert list(table["label"]) == [1]
 
@@ -156,20 +155,20 @@ def test_derivative_finds_the_tables_of_its_raw_data_set(root: Path) -> None:
     derivative = root / "derivatives" / "prep"
     put_scan(derivative, "sub-01/anat/sub-01_space-MNI152NLin6Asym_T1w.nii.gz")
     put_scan(derivative, "sub-02/anat/sub-02_space-T1w_desc-brain_T1w.nii.gz")
-    table = read_bids(derivative, SPEC).table
+    table = load_cohort(SPEC, derivative).table
     assert list(table["space"]) == ["template", "native"]
     assert list(table["label"]) == [0, 1]
 
 
 def test_participants_without_row_are_counted(root: Path) -> None:
     put_scan(root, "sub-99/anat/sub-99_T1w.nii.gz")
-    flow = {step.step: step.count for step in read_bids(root, SPEC).flow}
+    flow = {step.step: step.count for step in load_cohort(SPEC, root).flow}
     assert flow["participant not in participants.tsv"] == 1
 
 
 def test_ages_that_are_no_numbers_are_reported(root: Path) -> None:
     put_table(root / "participants.tsv", "participant_id|AGE|diagnosis", "sub-01|89+|CN", "sub-02|60-65|AD")
-    cohort = read_bids(root, SPEC)
+    cohort = load_cohort(SPEC, root)
     assert cohort.table["age"].iloc[0] == 89.0
     assert np.isnan(cohort.table["age"].iloc[1])
     assert any("'89+'" in text for text in cohort.warnings)
@@ -179,7 +178,7 @@ def test_ages_that_are_no_numbers_are_reported(root: Path) -> None:
 def test_windows_line_ends_and_byte_order_mark(root: Path) -> None:
     text = (root / "participants.tsv").read_text(encoding="utf-8")
     (root / "participants.tsv").write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
-    assert len(read_bids(root, SPEC).table) == 2
+    assert len(load_cohort(SPEC, root).table) == 2
 
 
 def test_the_shipped_definition_reads(root: Path) -> None:
@@ -213,7 +212,7 @@ def test_the_shipped_definition_reads(root: Path) -> None:
 def test_refused_participants_tables(root: Path, lines: list[str], parts: list[str]) -> None:
     put_table(root / "participants.tsv", *lines)
     with pytest.raises(CohortError) as caught:
-        read_bids(root, SPEC)
+        load_cohort(SPEC, root)
     message = str(caught.value)
     assert "\n" not in message
     for part in parts:
@@ -222,16 +221,16 @@ def test_refused_participants_tables(root: Path, lines: list[str], parts: list[s
 
 def test_missing_participants_table_suggests_the_folder_inside(root: Path) -> None:
     with pytest.raises(CohortError, match=r"no participants\.tsv.*did you mean .*data"):
-        read_bids(root.parent, SPEC)
+        load_cohort(SPEC, root.parent)
     with pytest.raises(CohortError, match="no such folder"):
-        read_bids(root / "nowhere", SPEC)
+        load_cohort(SPEC, root / "nowhere")
 
 
 def test_no_images_names_the_suffixes_there(root: Path) -> None:
     for path in root.glob("sub-*/anat/*.nii.gz"):
         path.rename(path.with_name(path.name.replace("T1w", "T2w")))
     with pytest.raises(CohortError, match=r"_T1w\.nii.*4 sub-.*only T2w"):
-        read_bids(root, SPEC)
+        load_cohort(SPEC, root)
 
 
 def test_listed_scan_that_is_missing(root: Path) -> None:
@@ -239,7 +238,7 @@ def test_listed_scan_that_is_missing(root: Path) -> None:
         root / "sub-01/sub-01_scans.tsv", "filename", "anat/sub-01_T1w.nii.gz", "anat/sub-01_run-2_T1w.nii.gz"
     )
     with pytest.raises(CohortError, match=r"sub-01_scans\.tsv.*run-2_T1w.*1 such files"):
-        read_bids(root, SPEC)
+        load_cohort(SPEC, root)
 
 
 def test_link_to_content_elsewhere(root: Path) -> None:
@@ -247,23 +246,23 @@ def test_link_to_content_elsewhere(root: Path) -> None:
     scan.unlink()
     scan.symlink_to(root / ".git/annex/objects/gone.nii.gz")
     with pytest.raises(CohortError, match=r"1 of 4 images.*datalad get"):
-        read_bids(root, SPEC)
+        load_cohort(SPEC, root)
 
 
 def test_file_in_another_subjects_folder(root: Path) -> None:
     put_scan(root, "sub-01/anat/sub-02_T1w.nii.gz")
     with pytest.raises(CohortError, match="does not fit its folder"):
-        read_bids(root, SPEC)
+        load_cohort(SPEC, root)
 
 
 def test_session_listed_twice(longitudinal: Path) -> None:
     put_table(longitudinal / "sub-01/sub-01_sessions.tsv", "session_id", "ses-M0", "M0")
     with pytest.raises(CohortError, match="'ses-M0' is listed twice"):
-        read_bids(longitudinal, SPEC)
+        load_cohort(SPEC, longitudinal)
 
 
 @pytest.mark.parametrize("table", ["sub-01/sub-01_sessions.tsv", "sub-01/sub-01_scans.tsv"])
 def test_tables_without_their_key_column(root: Path, table: str) -> None:
     put_table(root / table, "name|age", "x|70")
     with pytest.raises(CohortError, match=r"no column '(session_id|filename)'; it has name, age"):
-        read_bids(root, SPEC)
+        load_cohort(SPEC, root)

@@ -175,7 +175,7 @@ def test_cohort_mistakes(file: Path) -> None:
     message = str(caught.value)
     for words in (
         "title: field required",
-        "layout: input should be 'bids' (got 'bds')",
+        "layout: input should be 'bids', 'caps', 'ida', 'oasis1', 'oasis2', 'oasis3' or 'table' (got 'bds')",
         "simulation.subjects: input should be greater than or equal to 8 (got 4)",
         "simulation.voxl_mm: unknown key (value 3); did you mean 'voxel_mm'?",
     ):

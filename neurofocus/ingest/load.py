@@ -4,6 +4,7 @@ from pathlib import Path
 
 from neurofocus.ingest.bids import read_bids
 from neurofocus.ingest.flow import CohortTable, FlowStep
+from neurofocus.ingest.inclusion import include
 from neurofocus.schema.cohort import CohortSpec
 
 __all__ = ["CohortTable", "FlowStep", "load_cohort"]
@@ -12,9 +13,9 @@ _READERS = {"bids": read_bids}
 
 
 def load_cohort(spec: CohortSpec, data: Path) -> CohortTable:
-    """Read a delivered cohort by the layout that its definition names.
+    """Read a delivered cohort by the layout that its definition names, and apply the definition's rules.
 
     Raises:
         CohortError: naming the file, column, row or value to mend.
     """
-    return _READERS[spec.layout](data, spec)
+    return include(_READERS[spec.layout](data, spec), spec)

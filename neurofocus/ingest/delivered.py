@@ -1,0 +1,153 @@
+"""The tables that an archive delivers, found by name and by header, and read under our column names."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pandas as pd
+
+from neurofocus.errors import CohortError
+from neurofocus.schema.cohort import TableSpec
+from neurofocus.tables import read_delivered, read_header
+
+__all__ = ["DeliveredTable", "find_table", "require_table"]
+
+_DATES = (
+    (r"\d{1,2}[A-Za-z]{3}\d{4}", "%d%b%Y"),  # ADNIMERGE_12Oct2024.csv
+    (r"\d{4}-\d{2}-\d{2}", "%Y-%m-%d"),
+    (r"\d{1,2}_\d{1,2}_\d{4}", "%m_%d_%Y"),  # IDA: collection_3_12_2024.csv
+    (r"(?<!\d)20\d{6}(?!\d)", "%Y%m%d"),
+)
+
+
+@dataclass(frozen=True)
+class DeliveredTable:
+    """The rows of one kind of table, every value as text.
+
+    Attributes:
+        role: the name of the table in the cohort definition.
+        frame: our column names, those that a file has; ``file`` (its name) and ``line`` (of that file) a row.
+            A value that a file has no column for is ``n/a``.
+        delivered: file name -> our column name -> the name that the file gives it.
+        warnings: which of several files was used.
+    """
+
+    role: str
+    frame: pd.DataFrame
+    delivered: Mapping[str, Mapping[str, str]]
+    warnings: tuple[str, ...] = ()
+
+    def has(self, column: str) -> bool:
+        """Whether some file has the column."""
+        return column in self.frame.columns
+
+    def sources(self, column: str) -> list[str]:
+        """Return where each row's value stands: ``ADNIMERGE.csv:DX``."""
+        return [f"{file}:{self.delivered[file].get(column, column)}" for file in self.frame["file"]]
+
+    def where(self, row: int, column: str) -> str:
+        """Return where the value at a row position stands, for a message."""
+        file, line = self.frame["file"].iloc[row], self.frame["line"].iloc[row]
+        return f"{file}: row {line}, column {self.delivered[file].get(column, column)!r}"
+
+
+def find_table(root: Path, role: str, spec: TableSpec) -> DeliveredTable | None:
+    """Return a delivered table from a folder or its subfolders; None if there is no such file.
+
+    Raises:
+        CohortError: if several files fit, only one may, and their names hold no date to tell the newest.
+    """
+    fitting = {path: names for path, names in _candidates(root, spec) if not _lacking(spec, names)}
+    if not fitting:
+        return None
+    paths, warnings = list(fitting), []
+    if len(paths) > 1 and not spec.many:
+        newest = _newest(paths, role)
+        warnings.append(
+            f"{newest.name}: the newest of {len(paths)} files that fit the table {role!r} is used"
+        )
+        paths = [newest]
+    frames, delivered = [], {}
+    for path in paths:
+        frame = read_delivered(path)
+        name = path.relative_to(root).as_posix()
+        delivered[name] = fitting[path]
+        chosen = frame[list(fitting[path].values())].set_axis(list(fitting[path]), axis=1)
+        frames.append(chosen.assign(file=name, line=frame.index))
+    joined = pd.concat(frames, ignore_index=True).fillna("n/a")
+    return DeliveredTable(role, joined, delivered, tuple(warnings))
+
+
+def require_table(root: Path, role: str, spec: TableSpec) -> DeliveredTable:
+    """Return a delivered table.
+
+    Raises:
+        CohortError: if there is none, naming what it must look like and the file that comes nearest.
+    """
+    found = find_table(root, role, spec)
+    if found is not None:
+        return found
+    wanted = ", ".join(f"{name} ({' or '.join(spec.columns[name])})" for name in spec.required)
+    near = [
+        f"{path.relative_to(root)} lacks {', '.join(_lacking(spec, names))}"
+        for path, names in sorted(_candidates(root, spec), key=lambda item: len(_lacking(spec, item[1])))
+    ]
+    seen = f"nearest: {near[0]}" if near else "there is no such file"
+    raise CohortError(
+        f"{root}: no table {role!r}: {' or '.join(spec.files)} with columns {wanted}, in this folder or one below; "
+        f"{seen}; put the archive's table there, or mend 'tables.{role}' in the cohort definition"
+    )
+
+
+def _candidates(root: Path, spec: TableSpec) -> list[tuple[Path, dict[str, str]]]:
+    """Return the files whose names fit, each with the columns that it has: ours -> delivered."""
+    found = []
+    for path in sorted([*root.glob("*.*"), *root.glob("*/*.*")]):
+        name = path.name.lower()
+        fits = any(fnmatchcase(name, pattern.lower()) for pattern in spec.files)
+        if fits and path.suffix.lower() in (".csv", ".tsv", ".txt") and path.is_file():
+            found.append((path, _match(spec.columns, read_header(path))))
+    return found
+
+
+def _match(wanted: Mapping[str, Sequence[str]], header: Sequence[str]) -> dict[str, str]:
+    plain = {_plain(name): name for name in reversed(header)}
+    return {
+        ours: plain[_plain(alias)]
+        for ours, aliases in wanted.items()
+        if (alias := next((name for name in aliases if _plain(name) in plain), None)) is not None
+    }
+
+
+def _plain(name: str) -> str:
+    """Return a column name without what exports change: case, spaces and signs (M/F is kept apart from MF)."""
+    return re.sub(r"[\s_.-]+", "", name).lower()
+
+
+def _lacking(spec: TableSpec, names: Mapping[str, str]) -> list[str]:
+    return [name for name in spec.required if name not in names]
+
+
+def _newest(paths: Sequence[Path], role: str) -> Path:
+    dates = {path: _date_in(path.stem) for path in paths}
+    known = sorted({found for found in dates.values() if found is not None})
+    newest = [path for path in paths if known and dates[path] == known[-1]]
+    if len(newest) != 1:
+        raise CohortError(
+            f"{paths[0]} and {paths[1].name}: both fit the table {role!r} and the dates in their names do not tell "
+            "which is newer; keep one of them in the folder"
+        )
+    return newest[0]
+
+
+def _date_in(stem: str) -> date | None:
+    for pattern, form in _DATES:
+        if match := re.search(pattern, stem):
+            try:
+                return datetime.strptime(match[0], form).date()
+            except ValueError:
+                continue
+    return None

@@ -1,0 +1,77 @@
+"""From all scans of a delivery to those of the cohort: the definition's rules, one after another, all counted."""
+
+import pandas as pd
+
+from neurofocus.errors import CohortError
+from neurofocus.ingest.flow import COHORT_COLUMNS, CohortTable, FlowStep, flow_step
+from neurofocus.ingest.labels import class_of, describe_values, refuse_without_labels
+from neurofocus.ingest.scans import FoundScans, with_all_columns
+from neurofocus.ingest.selection import first_session, first_variant
+from neurofocus.ingest.series import series_rank, unusable_series
+from neurofocus.ingest.values import normal_sex, years
+from neurofocus.schema.cohort import CohortSpec
+from neurofocus.tables import MISSING
+
+__all__ = ["include"]
+
+
+def include(found: FoundScans, spec: CohortSpec) -> CohortTable:
+    """Apply the rules of a cohort definition to the scans that were found.
+
+    In order: the series may be used; there is a diagnosis; a class lists it; the age lies within the limits; the
+    best scan of its session; the first session of its participant (unless later ones train or count too).
+
+    Raises:
+        CohortError: if no diagnosis has a class, or no scan is left.
+    """
+    frame = with_all_columns(found.frame)
+    refuse_without_labels(frame["diagnosis"], spec, found.source)
+    ages, warnings = years(frame["age"], found.source)
+    frame = frame.assign(
+        age=ages,
+        sex=normal_sex(frame["sex"]),
+        site=frame["site"].replace(MISSING, "unknown"),
+        rank=series_rank(frame["description"], spec.series),
+        shown=[class_of(value, spec) or value for value in frame["diagnosis"]],
+    )
+    kept, dropped = _apply_rules(frame, spec)
+    if kept.empty:
+        raise CohortError(
+            f"{found.source}: no scan is left ("
+            + "; ".join(f"{step.step}: {step.count}" for step in dropped if step.count)
+            + "); mend the data or the rules in the cohort definition"
+        )
+    flow = (*found.steps, *dropped, flow_step("scans used", kept["shown"]))
+    table = kept.assign(label=kept["shown"].map(list(spec.classes).index).astype("int64"))
+    table = table.sort_values(["participant_id", "session_id"], ignore_index=True)[list(COHORT_COLUMNS)]
+    unknown = int(table["age"].isna().sum())
+    if unknown and spec.ages.model_fields_set:
+        warnings = (*warnings, f"{unknown} scans of unknown age are kept: the age limits cannot be applied")
+    shown = tuple(step for step in flow if step.kind == "kept" or step.count)
+    return CohortTable(table, shown, (*found.warnings, *warnings))
+
+
+def _apply_rules(frame: pd.DataFrame, spec: CohortSpec) -> tuple[pd.DataFrame, list[FlowStep]]:
+    """Return the rows that stay and a step for each rule."""
+    steps: list[FlowStep] = []
+
+    def keep(rows: pd.DataFrame, mask: pd.Series, reason: str) -> pd.DataFrame:
+        steps.append(flow_step(reason, rows.loc[~mask, "shown"], kind="dropped"))
+        return rows[mask]
+
+    reasons = unusable_series(frame["description"], spec.series)
+    rows = frame
+    for reason in sorted(set(reasons) - {""}):
+        outside = describe_values(frame.loc[reasons == reason, "description"])
+        rows = keep(rows, reasons.reindex(rows.index) != reason, f"{reason}: {outside}")
+    rows = keep(rows, rows["diagnosis"] != MISSING, f"{spec.label_column} is n/a")
+    known = rows["diagnosis"].map(lambda value: class_of(value, spec) is not None).astype(bool)
+    outside = describe_values(rows.loc[~known, "diagnosis"])
+    rows = keep(rows, known, f"{spec.label_column} of no class: {outside}")
+    limits = spec.ages
+    in_age = rows["age"].isna() | rows["age"].between(limits.min, limits.max)
+    rows = keep(rows, in_age, f"age outside {limits.min:g} to {limits.max:g} years")
+    rows = keep(rows, first_variant(rows), "another run or variant in the same session")
+    if spec.session_rule == "first":
+        rows = keep(rows, first_session(rows), "a later session of the same participant")
+    return rows, steps

@@ -1,0 +1,63 @@
+"""What every layout reader returns: all scans that it found, with whatever the archive says about each."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from neurofocus.ingest.flow import FlowStep
+from neurofocus.tables import MISSING
+
+__all__ = ["SCAN_COLUMNS", "FoundScans", "with_all_columns"]
+
+# Column -> the value where the archive says nothing. ``*_source`` says where a value stands: FILE:COLUMN.
+SCAN_COLUMNS: dict[str, str | int] = {
+    "participant_id": MISSING,
+    "session_id": MISSING,
+    "path": MISSING,
+    "space": "native",
+    "run": 0,
+    "entities": 0,
+    "acq_time": MISSING,
+    "visit": MISSING,
+    "image_id": MISSING,
+    "description": MISSING,
+    "processing": MISSING,
+    "field_strength": MISSING,
+    "manufacturer": MISSING,
+    "diagnosis": MISSING,
+    "diagnosis_source": MISSING,
+    "age": MISSING,
+    "age_source": MISSING,
+    "sex": MISSING,
+    "sex_source": MISSING,
+    "site": MISSING,
+    "site_source": MISSING,
+}
+
+
+@dataclass(frozen=True)
+class FoundScans:
+    """The scans of a delivered cohort before any is left out by the cohort's rules.
+
+    Attributes:
+        frame: one row an image, columns ``SCAN_COLUMNS``. ``path`` is absolute (a file, or the folder of a DICOM
+            series); ``acq_time`` is ISO 8601 and orders sessions, it is never written out; ``run`` and
+            ``entities`` order the images of one session (lower first); ``age`` is text or a number of years.
+        source: what the diagnoses stand in, for messages.
+        steps: what was counted and left out while reading.
+        warnings: what a person should know.
+    """
+
+    frame: pd.DataFrame
+    source: str
+    steps: tuple[FlowStep, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def with_all_columns(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with the columns of ``SCAN_COLUMNS`` only, in their order; missing ones are filled."""
+    filled = frame.copy()
+    for name, value in SCAN_COLUMNS.items():
+        if name not in frame.columns:
+            filled[name] = value
+    return filled[list(SCAN_COLUMNS)]
