@@ -55,9 +55,8 @@ class FoundScans:
 
 
 def with_all_columns(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame with the columns of ``SCAN_COLUMNS`` only, in their order; missing ones are filled."""
-    filled = frame.copy()
+    """Return the frame with the columns of ``SCAN_COLUMNS`` only, in their order; missing values are filled."""
+    filled = frame.reindex(columns=list(SCAN_COLUMNS)).astype(object)
     for name, value in SCAN_COLUMNS.items():
-        if name not in frame.columns:
-            filled[name] = value
-    return filled[list(SCAN_COLUMNS)]
+        filled[name] = filled[name].where(filled[name].notna(), value)
+    return filled

@@ -34,7 +34,7 @@ _DATE_FORMS = (
     "%d%b%Y",
     "%b %d, %Y",
 )
-_SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{2}|\d{4})")
+_SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4}|\d{2})(?!\d)")
 _MONTHS = 12
 _TOO_YOUNG_CENTURY = 70  # a two-digit year below it is of this century: no MRI is older than 1970
 
@@ -49,7 +49,7 @@ def years(values: pd.Series, source: str) -> tuple[pd.Series, tuple[str, ...]]:
     Returns:
         float64, NaN where unknown, and warnings about values that are no plain numbers.
     """
-    texts = values.astype(str)
+    texts = values.astype(object).fillna(MISSING).astype(str)
     ages = pd.to_numeric(texts.str.removesuffix("+"), errors="coerce").astype("float64")
     warnings = []
     top = texts.str.fullmatch(r"[\d.]+\+")
@@ -57,7 +57,7 @@ def years(values: pd.Series, source: str) -> tuple[pd.Series, tuple[str, ...]]:
         warnings.append(
             f"{source}: {int(top.sum())} top-coded ages such as '{texts[top].iloc[0]}' count as the number"
         )
-    unreadable = texts[ages.isna() & ~texts.isin([MISSING, "nan"])]
+    unreadable = texts[ages.isna() & (texts != MISSING)]
     if len(unreadable):
         warnings.append(
             f"{source}: ages that are not numbers count as unknown: {describe_values(unreadable)}"
@@ -122,8 +122,8 @@ def dates(table: DeliveredTable, column: str) -> pd.Series:
 
 def _day_first(table: DeliveredTable, column: str, texts: pd.Series) -> bool:
     pairs = [(row, match) for row, text in enumerate(texts) if (match := _SLASHED.match(text))]
-    day = [row for row, match in pairs if int(match[1]) > _MONTHS]
-    month = [row for row, match in pairs if int(match[2]) > _MONTHS]
+    day = [row for row, match in pairs if int(match[1]) > _MONTHS >= int(match[2])]
+    month = [row for row, match in pairs if int(match[2]) > _MONTHS >= int(match[1])]
     if day and month:
         raise CohortError(
             f"{table.where(day[0], column)}: {texts.iloc[day[0]]!r} has the day first, "
