@@ -21,6 +21,7 @@ from neurofocus.data.dataset import Batch, FrameDataset
 from neurofocus.data.loaders import EpochBatchSampler
 from neurofocus.data.seeds import derive_seed
 from neurofocus.errors import NeurofocusError
+from neurofocus.model.draws import Draws
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.run import TrainConfig
 from neurofocus.training.ema import WeightAverage
@@ -154,9 +155,9 @@ def _make_step(state: TrainingState, job: FoldTraining, weights: Tensor | None) 
     def step(engine: Engine, batch: Batch) -> float:
         epoch, iteration = engine.state.epoch - 1, (engine.state.iteration - 1) % engine.state.epoch_length
         state.model.train()
-        # Dropout draws from the global stream; everything else from a generator of its own.
+        # Dropout draws from the global stream; everything else from a stream of its own.
         torch.manual_seed(derive_seed("dropout", *job.stream, epoch, iteration))
-        generator = torch.Generator().manual_seed(derive_seed("loss", *job.stream, epoch, iteration))
+        draws = Draws(torch.Generator().manual_seed(derive_seed("loss", *job.stream, epoch, iteration)))
         with precision.autocast():
             terms = uni_adafocus_loss(
                 state.model,
@@ -164,7 +165,7 @@ def _make_step(state: TrainingState, job: FoldTraining, weights: Tensor | None) 
                 batch["label"].to(device, non_blocking=True),
                 objective=job.config.objective,
                 class_weights=weights,
-                generator=generator,
+                draws=draws,
             )
         values = torch.stack([getattr(terms, name).detach().float() for name in _TERMS]).tolist()
         _require_finite(values[0], f"training loss in epoch {epoch + 1}, iteration {iteration + 1}", job)
