@@ -1,5 +1,6 @@
 """``neurofocus cv``: cross-validate a cohort."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -36,7 +37,8 @@ def cv(
 ) -> None:
     """Cross-validate: subject-grouped folds, out-of-fold predictions, metrics with intervals, a report, a bundle.
 
-    The same command continues an interrupted run and ends with the same predictions.
+    The same command continues an interrupted run and ends with the same predictions. Several GPUs:
+    'torchrun --nproc-per-node N -m neurofocus.cli cv …' shares every batch between them.
     """
     from neurofocus.workflows.cross_validate import cross_validate, run_config
 
@@ -51,6 +53,8 @@ def cv(
     result = cross_validate(
         run_config(cohort, config, overrides), data=data, out=out, fold=fold, fresh=fresh, device=device
     )
+    if os.environ.get("RANK", "0") != "0":  # of processes that torchrun started, the first one speaks
+        return
     if as_json:
         print_json({"out": str(result.out), "complete": result.complete, "metrics": result.metrics})
         return

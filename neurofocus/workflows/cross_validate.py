@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from neurofocus.data.frames import FrameGrid
 from neurofocus.data.preprocess import PreparedCase
 from neurofocus.errors import ConfigError
@@ -13,6 +15,7 @@ from neurofocus.files import locked
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.schema.load import load_cohort_spec, load_run_config
 from neurofocus.schema.run import RunConfig
+from neurofocus.training.distributed import is_main, joined, main_first, part
 from neurofocus.workflows.cohort_setup import CohortSetup, find_data, prepare_scans, set_up_cohort
 from neurofocus.workflows.device import choose_device
 from neurofocus.workflows.fold import FoldJob
@@ -81,24 +84,52 @@ def cross_validate(
     config = _fitted(config, spec)
     if fold is not None and not 1 <= fold <= config.data.folds:
         raise ConfigError(f"--fold {fold}: accepted are 1 to {config.data.folds} (data.folds)")
-    chosen = choose_device(device)
-    out = out or Path("runs") / spec.name
-    lock = out.resolve().with_name(f".{out.resolve().name}.lock")  # beside it: --fresh empties the folder
-    root = find_data(spec, data)
-    with locked(lock):
-        record = open_run(out, config, fresh=fresh)
-        setup = set_up_cohort(spec, root, config, out)
-    cases, grid = prepare_scans(setup, config)
-    numbers = [fold] if fold is not None else range(1, config.data.folds + 1)
+    call = _Call(data, out or Path("runs") / spec.name, fold, fresh)
+    with joined(choose_device(device)) as chosen:
+        return _cross_validate(config, spec, call, chosen)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What one call of ``cross_validate`` was asked for."""
+
+    data: Path | None
+    out: Path
+    fold: int | None
+    fresh: bool
+
+    @property
+    def lock(self) -> Path:
+        """Beside the run folder: --fresh empties the folder itself."""
+        return self.out.resolve().with_name(f".{self.out.resolve().name}.lock")
+
+
+def _cross_validate(
+    config: RunConfig, spec: CohortSpec, call: _Call, device: torch.device
+) -> CrossValidationResult:
+    out = call.out
+    with main_first():  # of processes that share the folds
+        root = find_data(spec, call.data)
+        with locked(call.lock):
+            record = open_run(out, config, fresh=call.fresh and is_main())
+            setup = set_up_cohort(spec, root, config, out)
+        cases, grid = prepare_scans(setup, config)
+    numbers = [call.fold] if call.fold is not None else range(1, config.data.folds + 1)
     jobs = ((_fold_job(number, config, setup, cases, grid), _fold_folder(out, number)) for number in numbers)
-    run_folds(jobs, device=chosen, parallel=config.parallel_folds if fold is None else 1)
-    with locked(lock):
-        results = _finished(out, config, spec)
-        if len(results) < config.data.folds:
-            missing = sorted(set(range(1, config.data.folds + 1)) - {result.fold for result in results})
-            message = f"folds {', '.join(map(str, missing))} of {config.data.folds} are still to be run"
-            return CrossValidationResult(out, complete=False, metrics=None, message=message)
-        metrics = gather(out, record, config, setup, cases=cases, results=results)
+    alone = call.fold is not None or part()[1] > 1
+    run_folds(jobs, device=device, parallel=1 if alone else config.parallel_folds)
+    with main_first():
+        if not is_main():
+            return CrossValidationResult(
+                out, complete=False, metrics=None, message="the first process gathers"
+            )
+        with locked(call.lock):
+            results = _finished(out, config, spec)
+            if len(results) < config.data.folds:
+                missing = sorted(set(range(1, config.data.folds + 1)) - {result.fold for result in results})
+                message = f"folds {', '.join(map(str, missing))} of {config.data.folds} are still to be run"
+                return CrossValidationResult(out, complete=False, metrics=None, message=message)
+            metrics = gather(out, record, config, setup, cases=cases, results=results)
     return CrossValidationResult(out, complete=True, metrics=metrics, message="all folds are done")
 
 

@@ -28,6 +28,7 @@ from neurofocus.files import sweep_partial
 from neurofocus.model.cost import measure_cost
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.run import RunConfig
+from neurofocus.training.distributed import is_main, main_first, part
 from neurofocus.training.engine import LAST_CHECKPOINT, FoldTraining, train_fold
 from neurofocus.training.inference import predict_logits
 from neurofocus.training.reproducible import reproducible
@@ -107,12 +108,10 @@ def run_fold(job: FoldJob, folder: Path, *, device: torch.device | str = "cpu") 
         BundleError: the checkpoint is damaged.
     """
     _check(job)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder, job.fold):
+    with _alone(folder, job.fold):
         identity = job.identity()
         if (result := finished_fold(folder, job.classes, identity)) is not None:
             return result
-        sweep_partial(folder)
         saved = load_saved(folder / LAST_CHECKPOINT, identity)
         threads = _threads(job.config) if saved is None else int(saved.identity["threads"])
         with reproducible(threads=threads, deterministic=job.config.train.deterministic):
@@ -125,18 +124,39 @@ def run_fold(job: FoldJob, folder: Path, *, device: torch.device | str = "cpu") 
                     job.dataset("train"),
                     job.config.train.batch_size,
                     num_workers=job.config.data.num_workers,
+                    part=part(),
                 ),
-                validation=evaluation_loader(job.dataset("validation"), job.config.train.batch_size),
+                validation=evaluation_loader(
+                    job.dataset("validation"), job.config.train.batch_size, part=part()
+                ),
                 folder=folder,
                 identity={**identity, "threads": threads},
             )
             state = train_fold(model, training, saved)
-            _conclude(job, folder, state, {"threads": threads, "device": torch.device(device).type})
-        mark_done(folder, identity)
+            how = {"threads": threads, "processes": part()[1], "device": torch.device(device).type}
+            _conclude(job, folder, state, how)
+        with main_first():
+            if is_main():
+                mark_done(folder, identity)
     result = finished_fold(folder, job.classes, identity)
     if result is None:
         raise NeurofocusError(f"{folder}: changed while it was written; run the same command again")
     return result
+
+
+@contextmanager
+def _alone(folder: Path, fold: int) -> Iterator[None]:
+    """Keep other runs out of the fold's folder; of processes that share the fold, the first holds the lock."""
+    if not is_main():
+        with main_first():  # until the first one has the lock and has swept
+            pass
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder, fold):
+        with main_first():
+            sweep_partial(folder)
+        yield
 
 
 @contextmanager
@@ -188,7 +208,8 @@ def _conclude(job: FoldJob, folder: Path, state: TrainingState, how: Mapping[str
     gflops = measure_cost(job.config.model).gflops
     predictions = _prediction_table(job, test, decide(test, threshold), gflops)
     chosen = {"fold": job.fold, "threshold": threshold, "cases": len(validation), "gflops": gflops}
-    write_outputs(folder, state, predictions, {**chosen, **how})
+    if is_main():
+        write_outputs(folder, state, predictions, {**chosen, **how})
 
 
 def _probabilities(job: FoldJob, model: UniAdaFocus, role: Role) -> npt.NDArray[np.float64]:
@@ -196,7 +217,7 @@ def _probabilities(job: FoldJob, model: UniAdaFocus, role: Role) -> npt.NDArray[
     dataset = job.dataset(role)
     if len(dataset) == 0:
         return np.zeros((0, len(job.classes)))
-    loader = evaluation_loader(dataset, job.config.train.batch_size)
+    loader = evaluation_loader(dataset, job.config.train.batch_size, part=part())
     return np.asarray(predict_logits(model, loader).softmax(-1).numpy(), dtype=np.float64)
 
 
