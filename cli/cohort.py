@@ -1,4 +1,4 @@
-"""``neurofocus cohort``: which cohorts there are, what each one means, and what a delivered folder holds."""
+"""``neurofocus cohort``: which cohorts there are, what each one means, what a delivered folder holds and hides."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +10,7 @@ from .options import JsonOption, VerboseOption
 
 __all__ = ["app"]
 
-app = typer.Typer(help="List, show and scan the cohorts that 'cv' understands.", no_args_is_help=True)
+app = typer.Typer(help="List, show, scan and check the cohorts that 'cv' understands.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -85,3 +85,29 @@ def scan(
     for line in flow_lines(cohort.flow):
         typer.echo(line)
     typer.echo(f"{out}: {len(cohort.table)} scans; check it with 'neurofocus cohort check {out}'")
+
+
+@app.command("check")
+def check(
+    table: Annotated[Path, typer.Argument(metavar="FILE.tsv", help="What 'cohort scan' wrote.")],
+    cohort: Annotated[
+        str | None, typer.Option(help="The cohort that the table is of; it says which classes there are.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Scans read at a time.")] = 2,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Look for leaks and confounds: leaks refuse a cohort (exit code 2), confounds are told with figures."""
+    from neurofocus.schema.load import load_cohort_spec
+    from neurofocus.workflows.check_cohort import check_cohort_file
+
+    from .output import print_json, set_up_logging
+
+    set_up_logging(verbose)
+    checked = check_cohort_file(table, None if cohort is None else load_cohort_spec(cohort), jobs=jobs)
+    if as_json:
+        print_json(checked.as_json())
+    else:
+        for line in checked.summary_lines():
+            typer.echo(line)
+    checked.report.refuse()

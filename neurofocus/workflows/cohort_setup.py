@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Never
 
@@ -15,14 +15,15 @@ from neurofocus.data.frames import FrameGrid, frame_grid
 from neurofocus.data.prepare_cohort import prepare_cohort
 from neurofocus.data.preprocess import PreparedCase
 from neurofocus.errors import CohortError
-from neurofocus.files import cache_dir, mendable
-from neurofocus.ingest.checks import refuse_leaks, voxel_hashes
+from neurofocus.files import cache_dir, mendable, write_json
+from neurofocus.ingest.findings import CheckReport
 from neurofocus.ingest.flow import CohortTable
 from neurofocus.ingest.load import load_cohort
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.schema.run import RunConfig
 from neurofocus.simulate.cohort import ensure_simulated
 from neurofocus.tables import write_tsv
+from neurofocus.workflows.check_cohort import check_table, fingerprint_table
 
 __all__ = ["CohortSetup", "find_data", "prepare_scans", "set_up_cohort"]
 
@@ -38,12 +39,14 @@ class CohortSetup:
         root: the cohort's folder.
         cohort: its table (one row a scan), inclusion flow and warnings.
         folds: who trains, validates and is tested in each fold; already on disk.
+        checks: what the checks for leaks and confounds found; no leak.
     """
 
     spec: CohortSpec
     root: Path
     cohort: CohortTable
     folds: Folds
+    checks: CheckReport = field(default_factory=CheckReport)
 
     @property
     def synthetic(self) -> bool:
@@ -84,14 +87,22 @@ def set_up_cohort(spec: CohortSpec, root: Path, config: RunConfig, out: Path) ->
         folds = load_folds(path, cohort.table)
     else:
         folds = make_folds(cohort.table, config.data.folds, config.data.validation_fraction, config.seed)
-    refuse_leaks(cohort.table, folds.frame, voxel_hashes(cohort.table["path"], config.data.prepare_jobs))
+    checks = check_table(
+        cohort.table,
+        tuple(spec.classes),
+        fingerprint_table(cohort.table, config.data.prepare_jobs),
+        folds=folds.frame,
+        session_rule=spec.session_rule,
+    )
+    checks.refuse()
     # Names of folders can name people, so the table in the run folder says where a scan lies below the root only.
     shown = cohort.table.assign(path=[_below(Path(name), root) for name in cohort.table["path"]])
     write_tsv(out / "cohort.tsv", shown)
     folds.save(path)
-    for warning in cohort.warnings:
+    write_json(out / "checks.json", checks.as_json())
+    for warning in (*cohort.warnings, *(finding.text for finding in checks.warnings)):
         _LOG.warning("%s", warning)
-    return CohortSetup(spec, root, cohort, folds)
+    return CohortSetup(spec, root, cohort, folds, checks)
 
 
 def prepare_scans(setup: CohortSetup, config: RunConfig) -> tuple[list[PreparedCase], FrameGrid]:

@@ -84,7 +84,11 @@ def gather(
         provenance=provenance,
         config=config.model_dump(mode="json"),
         examples=_examples(config, setup, bundle, cases=cases, predictions=predictions),
-        warnings=[*setup.cohort.warnings, *_case_warnings(setup, cases)],
+        warnings=[
+            *(finding.text for finding in setup.checks.warnings),
+            *setup.cohort.warnings,
+            *_case_warnings(setup, cases),
+        ],
     )
     write_report(out / "report.html", report)
     return metrics

@@ -60,7 +60,7 @@ def test_folds_are_saved_before_training_and_kept(
     spec: CohortSpec, config: RunConfig, tiny_data: Path, tmp_path: Path
 ) -> None:
     setup = set_up_cohort(spec, tiny_data, config, tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"cohort.tsv", "folds.tsv"}
+    assert {path.name for path in tmp_path.iterdir()} == {"checks.json", "cohort.tsv", "folds.tsv"}
     before = (tmp_path / "folds.tsv").read_bytes()
     again = set_up_cohort(spec, tiny_data, config.model_copy(update={"seed": 9}), tmp_path)
     assert (tmp_path / "folds.tsv").read_bytes() == before
@@ -99,7 +99,7 @@ def test_a_repeated_call_reads_links_to_the_same_file(
     first, second = sorted(data.glob("sub-*/anat/*_T1w.nii.gz"))[:2]
     second.unlink()
     second.symlink_to(first)
-    with pytest.raises(CohortError, match="leak: one file is listed twice: 'sub-SIM001'"):
+    with pytest.raises(CohortError, match="one file is listed twice: 'sub-SIM001'"):
         set_up_cohort(spec, data, config, tmp_path / "out")
 
 
