@@ -13,10 +13,18 @@ __all__ = ["cv"]
 
 def cv(
     cohort: Annotated[
-        str, typer.Option(help="A shipped cohort (see 'neurofocus cohort list') or a cohort YAML file.")
+        str,
+        typer.Option(
+            help="A shipped cohort (see 'neurofocus cohort list') or a cohort YAML file; several: adni,oasis3."
+        ),
     ],
     data: Annotated[
-        Path | None, typer.Option(help="The cohort's folder; the demo cohorts need none.")
+        list[Path] | None,
+        typer.Option(help="The cohort's folder; the demo cohorts need none. Several: once a cohort."),
+    ] = None,
+    links: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.tsv", help="Who is who in several cohorts: participant_id, person_id."),
     ] = None,
     config: ConfigOption = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default: runs/COHORT.")] = None,
@@ -40,6 +48,7 @@ def cv(
     The same command continues an interrupted run and ends with the same predictions. Several GPUs:
     'torchrun --nproc-per-node N -m neurofocus.cli cv …' shares every batch between them.
     """
+    from neurofocus.workflows.combined import CohortData
     from neurofocus.workflows.cross_validate import cross_validate, run_config
 
     from .output import print_json, set_up_logging, summary_lines
@@ -51,7 +60,12 @@ def cv(
     if seed is not None:
         overrides.append(f"seed={seed}")
     result = cross_validate(
-        run_config(cohort, config, overrides), data=data, out=out, fold=fold, fresh=fresh, device=device
+        run_config(cohort, config, overrides),
+        data=CohortData(tuple(data or ()), links),
+        out=out,
+        fold=fold,
+        fresh=fresh,
+        device=device,
     )
     if os.environ.get("RANK", "0") != "0":  # of processes that torchrun started, the first one speaks
         return

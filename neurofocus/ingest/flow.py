@@ -29,6 +29,7 @@ COHORT_COLUMNS = (
     "age_source",
     "sex_source",
     "site_source",
+    "cohort",
 )
 
 
@@ -59,7 +60,8 @@ class CohortTable:
         table: one row a scan, columns ``COHORT_COLUMNS``, sorted by participant and session. ``session_id``
             is "n/a" where the data set has no sessions; ``age`` is float64 (NaN unknown); ``label`` is the
             class index; ``space`` is "template" for scans already in MNI152 space, else "native";
-            ``*_source`` says where a value stands (FILE:COLUMN); text is "n/a" where the archive says nothing.
+            ``*_source`` says where a value stands (FILE:COLUMN); ``cohort`` is the name of the definition; text is
+            "n/a" where the archive says nothing.
         flow: the inclusion flow in order.
         warnings: what a person should know about the table's values.
     """

@@ -42,7 +42,8 @@ def include(found: FoundScans, spec: CohortSpec) -> CohortTable:
             + "); mend the data or the rules in the cohort definition"
         )
     flow = (*found.steps, *dropped, flow_step("scans used", kept["shown"]))
-    table = kept.assign(label=kept["shown"].map(list(spec.classes).index).astype("int64"))
+    labels = kept["shown"].map(list(spec.classes).index).astype("int64")
+    table = kept.assign(label=labels, cohort=spec.name)
     table = table.sort_values(["participant_id", "session_id"], ignore_index=True)[list(COHORT_COLUMNS)]
     unknown = int(table["age"].isna().sum())
     if unknown and spec.ages.model_fields_set:

@@ -16,18 +16,35 @@ from neurofocus.data.prepare_cohort import prepare_cohort
 from neurofocus.data.preprocess import PreparedCase
 from neurofocus.errors import CohortError
 from neurofocus.files import cache_dir, mendable, write_json
+from neurofocus.ingest.combine import combine_specs, combine_tables
 from neurofocus.ingest.findings import CheckReport
 from neurofocus.ingest.flow import CohortTable
 from neurofocus.ingest.load import load_cohort
+from neurofocus.ingest.overlaps import Links
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.schema.run import RunConfig
 from neurofocus.simulate.cohort import ensure_simulated
 from neurofocus.tables import write_tsv
 from neurofocus.workflows.check_cohort import check_table, fingerprint_table
 
-__all__ = ["CohortSetup", "find_data", "prepare_scans", "set_up_cohort"]
+__all__ = ["CohortSetup", "MoreCohorts", "find_data", "prepare_scans", "set_up_cohort"]
 
 _LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class MoreCohorts:
+    """Cohorts that are combined with a first one.
+
+    Attributes:
+        specs: their definitions.
+        roots: their folders.
+        links: which participants are one person.
+    """
+
+    specs: tuple[CohortSpec, ...] = ()
+    roots: tuple[Path, ...] = ()
+    links: Links | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +57,7 @@ class CohortSetup:
         cohort: its table (one row a scan), inclusion flow and warnings.
         folds: who trains, validates and is tested in each fold; already on disk.
         checks: what the checks for leaks and confounds found; no leak.
+        others: folders of further cohorts that are combined with it.
     """
 
     spec: CohortSpec
@@ -47,11 +65,12 @@ class CohortSetup:
     cohort: CohortTable
     folds: Folds
     checks: CheckReport = field(default_factory=CheckReport)
+    others: tuple[Path, ...] = ()
 
     @property
     def synthetic(self) -> bool:
-        """Whether the scans were simulated: the definition says so, or the data set itself."""
-        return self.spec.synthetic or _says_synthetic(self.root)
+        """Whether scans were simulated: the definition says so, or a data set itself."""
+        return self.spec.synthetic or any(_says_synthetic(root) for root in (self.root, *self.others))
 
     @property
     def table(self) -> pd.DataFrame:
@@ -75,13 +94,26 @@ def find_data(spec: CohortSpec, data: Path | None) -> Path:
     return data
 
 
-def set_up_cohort(spec: CohortSpec, root: Path, config: RunConfig, out: Path) -> CohortSetup:
+def set_up_cohort(
+    spec: CohortSpec, root: Path, config: RunConfig, out: Path, *, more: MoreCohorts | None = None
+) -> CohortSetup:
     """Read the cohort, draw and save its folds (or read those of an interrupted run), refuse every leak.
+
+    Args:
+        spec: the cohort's definition, the first one's if there are several.
+        root: its folder.
+        config: of the run.
+        out: the run folder.
+        more: further cohorts that are combined with it, and who is who in them.
 
     Raises:
         CohortError: unreadable tables, too few subjects, a leak, or a cohort that changed since the run began.
     """
-    cohort = load_cohort(spec, root)
+    more = more or MoreCohorts()
+    specs, roots = (spec, *more.specs), (root, *more.roots)
+    tables = [load_cohort(each, folder) for each, folder in zip(specs, roots, strict=True)]
+    cohort = combine_tables(specs, tables, more.links)
+    spec = combine_specs(specs)
     path = out / "folds.tsv"
     if path.exists():
         folds = load_folds(path, cohort.table)
@@ -96,13 +128,18 @@ def set_up_cohort(spec: CohortSpec, root: Path, config: RunConfig, out: Path) ->
     )
     checks.refuse()
     # Names of folders can name people, so the table in the run folder says where a scan lies below the root only.
-    shown = cohort.table.assign(path=[_below(Path(name), root) for name in cohort.table["path"]])
+    folders = dict(zip((each.name for each in specs), roots, strict=True))
+    below = [
+        _below(Path(name), folders[origin])
+        for name, origin in zip(cohort.table["path"], cohort.table["cohort"], strict=True)
+    ]
+    shown = cohort.table.assign(path=below)
     write_tsv(out / "cohort.tsv", shown)
     folds.save(path)
     write_json(out / "checks.json", checks.as_json())
     for warning in (*cohort.warnings, *(finding.text for finding in checks.warnings)):
         _LOG.warning("%s", warning)
-    return CohortSetup(spec, root, cohort, folds, checks)
+    return CohortSetup(spec, root, cohort, folds, checks, more.roots)
 
 
 def prepare_scans(setup: CohortSetup, config: RunConfig) -> tuple[list[PreparedCase], FrameGrid]:

@@ -12,11 +12,13 @@ from neurofocus.data.frames import FrameGrid
 from neurofocus.data.preprocess import PreparedCase
 from neurofocus.errors import ConfigError
 from neurofocus.files import locked
+from neurofocus.ingest.combine import combine_specs
 from neurofocus.schema.cohort import CohortSpec
-from neurofocus.schema.load import load_cohort_spec, load_run_config
+from neurofocus.schema.load import load_run_config
 from neurofocus.schema.run import RunConfig
 from neurofocus.training.distributed import is_main, joined, main_first, part
-from neurofocus.workflows.cohort_setup import CohortSetup, find_data, prepare_scans, set_up_cohort
+from neurofocus.workflows.cohort_setup import CohortSetup, prepare_scans, set_up_cohort
+from neurofocus.workflows.combined import CohortData, default_config, find_cohorts, load_cohort_specs
 from neurofocus.workflows.device import choose_device
 from neurofocus.workflows.fold import FoldJob
 from neurofocus.workflows.fold_pool import run_folds
@@ -49,17 +51,22 @@ class CrossValidationResult:
 def run_config(cohort: str, config: str | Path | None = None, overrides: Sequence[str] = ()) -> RunConfig:
     """Return the configuration of a run on a cohort: the named one, or the cohort's own default.
 
+    Args:
+        cohort: a cohort's name or file, or several separated by commas.
+        config: a configuration's name or file.
+        overrides: dotted assignments.
+
     Raises:
         ConfigError: unknown names, keys or values.
     """
-    spec = load_cohort_spec(cohort)
-    return load_run_config(config or spec.config, overrides).model_copy(update={"cohort": cohort})
+    specs = load_cohort_specs(cohort)
+    return load_run_config(config or default_config(specs), overrides).model_copy(update={"cohort": cohort})
 
 
 def cross_validate(
     config: RunConfig,
     *,
-    data: Path | None = None,
+    data: Path | CohortData | None = None,
     out: Path | None = None,
     fold: int | None = None,
     fresh: bool = False,
@@ -68,8 +75,8 @@ def cross_validate(
     """Cross-validate, or continue where an interrupted call stopped.
 
     Args:
-        config: its ``cohort`` names the cohort.
-        data: the cohort's folder; simulated cohorts need none.
+        config: its ``cohort`` names the cohort, or several separated by commas.
+        data: the cohort's folder, or those of several; simulated cohorts need none.
         out: the run folder; none: ``runs/COHORT``.
         fold: train and test only this fold (from 1); the call that finds all folds done gathers them.
         fresh: remove an older run in ``out`` first.
@@ -80,11 +87,14 @@ def cross_validate(
     """
     if config.cohort is None:
         raise ConfigError("cohort: not set; name a shipped cohort or a cohort YAML file")
-    spec = load_cohort_spec(config.cohort)
+    specs = load_cohort_specs(config.cohort)
+    spec = combine_specs(specs)
     config = _fitted(config, spec)
     if fold is not None and not 1 <= fold <= config.data.folds:
         raise ConfigError(f"--fold {fold}: accepted are 1 to {config.data.folds} (data.folds)")
-    call = _Call(data, out or Path("runs") / spec.name, fold, fresh)
+    if not isinstance(data, CohortData):
+        data = CohortData(() if data is None else (data,))
+    call = _Call(specs, data, out or Path("runs") / spec.name, fold, fresh)
     with joined(choose_device(device)) as chosen:
         return _cross_validate(config, spec, call, chosen)
 
@@ -93,7 +103,8 @@ def cross_validate(
 class _Call:
     """What one call of ``cross_validate`` was asked for."""
 
-    data: Path | None
+    specs: tuple[CohortSpec, ...]
+    data: CohortData
     out: Path
     fold: int | None
     fresh: bool
@@ -109,10 +120,10 @@ def _cross_validate(
 ) -> CrossValidationResult:
     out = call.out
     with main_first():  # of processes that share the folds
-        root = find_data(spec, call.data)
+        root, more = find_cohorts(call.specs, call.data)
         with locked(call.lock):
             record = open_run(out, config, fresh=call.fresh and is_main())
-            setup = set_up_cohort(spec, root, config, out)
+            setup = set_up_cohort(call.specs[0], root, config, out, more=more)
         cases, grid = prepare_scans(setup, config)
     numbers = [call.fold] if call.fold is not None else range(1, config.data.folds + 1)
     jobs = ((_fold_job(number, config, setup, cases, grid), _fold_folder(out, number)) for number in numbers)
