@@ -1,6 +1,7 @@
 """What tells one scan from another: a hash of its voxels, a small image of its head, and how it is stored."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,58 +84,63 @@ def head_image(array: Array, sizes: Affine) -> Array:
         sizes: voxel edges in mm [3].
     """
     centers, spreads = _foreground(array, sizes)
-    image = array
-    for axis in range(3):
-        low, high = centers[axis] - _SPAN * spreads[axis], centers[axis] + _SPAN * spreads[axis]
-        weights = _block_weights(array.shape[axis], low, high)
-        image = np.moveaxis(np.tensordot(weights, image, axes=(1, axis)), 0, axis)
-    values = image.astype(np.float64)
+    edges = [
+        np.linspace(center - _SPAN * spread, center + _SPAN * spread, IMAGE_SIZE + 1)
+        for center, spread in zip(centers, spreads, strict=True)
+    ]
+    values = _block_means(array, edges).astype(np.float64)
     return np.ascontiguousarray((values - values.mean()) / max(float(values.std()), 1e-12), dtype=np.float32)
 
 
 def _foreground(array: Array, sizes: Affine) -> tuple[list[float], list[float]]:
     """Return centre and standard deviation of the foreground along every axis, in voxel edges from 0."""
-    steps = [
-        max(1, min(round(_COARSE_MM / float(size)), n // 8))
-        for size, n in zip(sizes, array.shape, strict=True)
-    ]
-    coarse = array
-    for axis, step in enumerate(steps):  # means of blocks: noise must not count as foreground
-        starts = np.arange(0, coarse.shape[axis], step)
-        lengths = np.diff(np.append(starts, coarse.shape[axis])).astype(np.float32)
-        shape = [-1 if place == axis else 1 for place in range(3)]
-        sums = np.add.reduceat(coarse, starts, axis=axis)
-        coarse = np.asarray(sums / lengths.reshape(shape), dtype=np.float32)
+    edges = []
+    for size, count in zip(sizes, array.shape, strict=True):
+        step = max(1, min(round(_COARSE_MM / float(size)), count // 8))
+        edges.append(np.append(np.arange(0.0, count, step), count))
+    coarse = _block_means(array, edges)  # noise must not count as foreground
     inside = coarse > _threshold(coarse)
     if not inside.any():  # a pattern whose blocks are all alike
         inside = np.ones_like(inside)
     centers, spreads = [], []
-    for axis, step in enumerate(steps):
+    for axis in range(3):
         profile = inside.sum(axis=tuple(other for other in range(3) if other != axis)).astype(np.float64)
-        places = (np.arange(len(profile)) + 0.5) * step
+        places = (edges[axis][1:] + edges[axis][:-1]) / 2
         center = float((places * profile).sum() / profile.sum())
         variance = float(((places - center) ** 2 * profile).sum() / profile.sum())
         centers.append(center)
-        spreads.append(max(float(np.sqrt(variance)), float(step)))
+        spreads.append(max(float(np.sqrt(variance)), float(edges[axis][1])))
     return centers, spreads
 
 
 def _threshold(values: Array) -> float:
     """Return the value midway between the means of what is below and above it (Ridler and Calvard 1978)."""
-    level = float(values.mean(dtype=np.float64))
+    ordered = np.sort(values, axis=None)
+    sums = np.cumsum(ordered, dtype=np.float64)
+    level = float(sums[-1] / len(ordered))
     for _ in range(_THRESHOLD_STEPS):
-        above = values > level
-        if above.all() or not above.any():
+        below = int(np.searchsorted(ordered, level, side="right"))
+        if below in (0, len(ordered)):
             break
-        level = (
-            float(values[above].mean(dtype=np.float64)) + float(values[~above].mean(dtype=np.float64))
-        ) / 2
+        mean_below, mean_above = (
+            sums[below - 1] / below,
+            (sums[-1] - sums[below - 1]) / (len(ordered) - below),
+        )
+        level = float(mean_below + mean_above) / 2
     return level
 
 
-def _block_weights(size: int, low: float, high: float) -> Array:
-    """Return how much every voxel contributes to every block mean [24, size]; beyond the scan it is 0."""
-    edges = np.linspace(low, high, IMAGE_SIZE + 1)[:, None]
-    voxels = np.arange(size)
-    overlap = np.minimum(edges[1:], voxels + 1) - np.maximum(edges[:-1], voxels)
-    return np.asarray(np.clip(overlap, 0.0, None) * (IMAGE_SIZE / (high - low)), dtype=np.float32)
+def _block_means(array: Array, edges: Sequence[Affine]) -> Array:
+    """Return the mean of every block between edges along the three axes; beyond the scan it is 0.
+
+    Args:
+        array: voxels [X, Y, Z].
+        edges: of the blocks along each axis, in voxel edges from 0; fractions of voxels count as such.
+    """
+    image = array.T  # the fastest axis last: the large product then reads memory in order
+    for marks in edges:
+        voxels = np.arange(image.shape[-1])[:, None]
+        overlap = np.minimum(marks[1:], voxels + 1) - np.maximum(marks[:-1], voxels)
+        weights = np.asarray(np.clip(overlap, 0.0, None) / np.diff(marks), dtype=np.float32)
+        image = np.moveaxis(image @ weights, -1, 0)
+    return image.T

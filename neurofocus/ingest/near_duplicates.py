@@ -22,8 +22,8 @@ __all__ = ["MIN_CORRELATION", "MIN_PEOPLE", "MIN_SPREADS", "Pair", "find_near_du
 Floats = NDArray[np.float32]
 
 MIN_PEOPLE = 8  # with fewer, the average is no background
-MIN_CORRELATION = 0.7
-MIN_SPREADS = 4.0  # robust standard deviations above the middle of all pairs
+MIN_CORRELATION = 0.8
+MIN_SPREADS = 5.0  # robust standard deviations above the middle of all pairs
 _HIGH_PASS_BLOCKS = 1.5
 _ROWS = 512  # correlated at a time
 _SHOWN = 10
