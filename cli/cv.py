@@ -39,6 +39,13 @@ def cv(
         bool, typer.Option("--fresh", help="Remove an older run in the run folder first.")
     ] = False,
     seed: Annotated[int | None, typer.Option(help="Short for --set seed=N.")] = None,
+    test_cohort: Annotated[
+        str | None,
+        typer.Option(help="A cohort that takes no part in the run, tested by all fold models at the end."),
+    ] = None,
+    test_data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The folder of --test-cohort.")
+    ] = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -48,8 +55,10 @@ def cv(
     The same command continues an interrupted run and ends with the same predictions. Several GPUs:
     'torchrun --nproc-per-node N -m neurofocus.cli cv …' shares every batch between them.
     """
-    from neurofocus.workflows.combined import CohortData
+    from neurofocus.schema.load import load_cohort_spec
+    from neurofocus.workflows.combined import CohortData, load_cohort_specs
     from neurofocus.workflows.cross_validate import cross_validate, run_config
+    from neurofocus.workflows.external import external_test
 
     from .output import print_json, set_up_logging, summary_lines
 
@@ -69,8 +78,18 @@ def cv(
     )
     if os.environ.get("RANK", "0") != "0":  # of processes that torchrun started, the first one speaks
         return
+    tested = None
+    if test_cohort is not None and result.complete:
+        tested = external_test(
+            result.out,
+            load_cohort_spec(test_cohort),
+            trained_on=load_cohort_specs(cohort),
+            data=test_data,
+            device=device,
+        )
     if as_json:
-        print_json({"out": str(result.out), "complete": result.complete, "metrics": result.metrics})
+        answer = {"out": str(result.out), "complete": result.complete, "metrics": result.metrics}
+        print_json(answer | ({} if tested is None else {"external": tested.metrics}))
         return
-    for line in summary_lines(result):
+    for line in [*summary_lines(result), *(tested.summary_lines() if tested else ())]:
         typer.echo(line)

@@ -27,7 +27,7 @@ from neurofocus.simulate.cohort import ensure_simulated
 from neurofocus.tables import write_tsv
 from neurofocus.workflows.check_cohort import check_table, fingerprint_table
 
-__all__ = ["CohortSetup", "MoreCohorts", "find_data", "prepare_scans", "set_up_cohort"]
+__all__ = ["CohortSetup", "MoreCohorts", "find_data", "prepare_scans", "prepare_table", "set_up_cohort"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -119,12 +119,9 @@ def set_up_cohort(
         folds = load_folds(path, cohort.table)
     else:
         folds = make_folds(cohort.table, config.data.folds, config.data.validation_fraction, config.seed)
+    prints = fingerprint_table(cohort.table, config.data.prepare_jobs)
     checks = check_table(
-        cohort.table,
-        tuple(spec.classes),
-        fingerprint_table(cohort.table, config.data.prepare_jobs),
-        folds=folds.frame,
-        session_rule=spec.session_rule,
+        cohort.table, tuple(spec.classes), prints, folds=folds.frame, session_rule=spec.session_rule
     )
     checks.refuse()
     # Names of folders can name people, so the table in the run folder says where a scan lies below the root only.
@@ -136,23 +133,29 @@ def set_up_cohort(
     shown = cohort.table.assign(path=below)
     write_tsv(out / "cohort.tsv", shown)
     folds.save(path)
-    write_json(out / "checks.json", checks.as_json())
+    # The hashes let an external test refuse the scans of this run without having them.
+    write_json(out / "checks.json", {**checks.as_json(), "voxels": sorted(p.voxels for p in prints.values())})
     for warning in (*cohort.warnings, *(finding.text for finding in checks.warnings)):
         _LOG.warning("%s", warning)
     return CohortSetup(spec, root, cohort, folds, checks, more.roots)
 
 
 def prepare_scans(setup: CohortSetup, config: RunConfig) -> tuple[list[PreparedCase], FrameGrid]:
-    """Prepare every scan of the cohort through the cache, several at a time.
+    """Prepare every scan of the cohort; see ``prepare_table``."""
+    return prepare_table(setup.table, config)
+
+
+def prepare_table(table: pd.DataFrame, config: RunConfig) -> tuple[list[PreparedCase], FrameGrid]:
+    """Prepare every scan of a cohort table through the cache, several at a time.
 
     Raises:
         CohortError: naming every scan that cannot be prepared; what is prepared stays in the cache.
     """
     grid = frame_grid(config.prepare, config.model.frame_size)
-    bar = tqdm(total=len(setup.table), desc="preparing scans", unit="scan", disable=None)
+    bar = tqdm(total=len(table), desc="preparing scans", unit="scan", disable=None)
     with bar, mendable(cache_dir()):
         prepared = prepare_cohort(
-            setup.table,
+            table,
             config.prepare,
             grid=grid,
             cache_folder=cache_dir() / "prepared",
@@ -163,7 +166,7 @@ def prepare_scans(setup: CohortSetup, config: RunConfig) -> tuple[list[PreparedC
         reasons = "; ".join(f"{who}: {why}" for who, why in prepared.failures[:5])
         more = f"; and {len(prepared.failures) - 5} more" if len(prepared.failures) > 5 else ""
         raise CohortError(
-            f"{len(prepared.failures)} of {len(setup.table)} scans cannot be prepared ({reasons}{more}); "
+            f"{len(prepared.failures)} of {len(table)} scans cannot be prepared ({reasons}{more}); "
             "mend them or remove their rows, then run the same command again: the others are kept"
         )
     return prepared.cases, grid
