@@ -36,7 +36,7 @@ from neurofocus.training.state import TrainingState, load_saved
 from neurofocus.workflows.fold_record import FoldResult, finished_fold, mark_done, write_outputs
 from neurofocus.workflows.run_record import config_hash
 
-__all__ = ["FoldJob", "run_fold"]
+__all__ = ["FoldBusyError", "FoldJob", "run_fold"]
 
 _COLUMNS = ["participant_id", "session_id", "label", "role"]
 # Long enough for the data workers of a killed run to notice and let go of its lock.
@@ -93,22 +93,30 @@ class FoldJob:
         )
 
 
-def run_fold(job: FoldJob, folder: Path, *, device: torch.device | str = "cpu") -> FoldResult:
+class FoldBusyError(NeurofocusError):
+    """Another process is working on the fold."""
+
+
+def run_fold(
+    job: FoldJob, folder: Path, *, device: torch.device | str = "cpu", patience: float = _LOCK_SECONDS
+) -> FoldResult:
     """Train a fold, or continue, or just read it if it is done.
 
     Args:
         job: what to do.
         folder: of this fold alone.
         device: where to compute.
+        patience: seconds to wait for another process that works on the fold.
 
     Raises:
-        NeurofocusError: another process is at it, the loss is not finite, or the disk is full.
+        FoldBusyError: another process is at it.
+        NeurofocusError: the loss is not finite, or the disk is full.
         ConfigError: the folder was started with other settings or scans.
         CohortError: too few cases for training or validation.
         BundleError: the checkpoint is damaged.
     """
     _check(job)
-    with _alone(folder, job.fold):
+    with _alone(folder, job.fold, patience):
         identity = job.identity()
         if (result := finished_fold(folder, job.classes, identity)) is not None:
             return result
@@ -145,7 +153,7 @@ def run_fold(job: FoldJob, folder: Path, *, device: torch.device | str = "cpu") 
 
 
 @contextmanager
-def _alone(folder: Path, fold: int) -> Iterator[None]:
+def _alone(folder: Path, fold: int, patience: float) -> Iterator[None]:
     """Keep other runs out of the fold's folder; of processes that share the fold, the first holds the lock."""
     if not is_main():
         with main_first():  # until the first one has the lock and has swept
@@ -153,19 +161,19 @@ def _alone(folder: Path, fold: int) -> Iterator[None]:
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder, fold):
+    with _locked(folder, fold, patience):
         with main_first():
             sweep_partial(folder)
         yield
 
 
 @contextmanager
-def _locked(folder: Path, fold: int) -> Iterator[None]:
-    lock = FileLock(folder / ".lock", timeout=_LOCK_SECONDS)
+def _locked(folder: Path, fold: int, patience: float) -> Iterator[None]:
+    lock = FileLock(folder / ".lock", timeout=patience)
     try:
         lock.acquire()
     except Timeout:
-        raise NeurofocusError(
+        raise FoldBusyError(
             f"{folder}: another process is working on fold {fold}; wait until it is done, "
             "or choose another --out"
         ) from None
