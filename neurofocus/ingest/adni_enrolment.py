@@ -43,7 +43,7 @@ def label_by_enrolment(found: FoundScans, *, advice: str) -> FoundScans:
     for no diagnosis stay as they are, for the cohort definition to list or not.
 
     Args:
-        found: the scans, with columns visit and group.
+        found: the scans, with columns subject, visit, group and, if the reader has it, group_source.
         advice: what to do to get the diagnoses, for the warning.
 
     Raises:
@@ -79,7 +79,7 @@ def label_by_enrolment(found: FoundScans, *, advice: str) -> FoundScans:
     )
     return replace(
         found,
-        frame=kept.assign(diagnosis=labels, diagnosis_source="enrolment group", session_id="ses-M000"),
+        frame=kept.assign(diagnosis=labels, diagnosis_source=_sources(kept), session_id="ses-M000"),
         steps=(*found.steps, *(step for step in steps if step.count)),
         warnings=(*found.warnings, warning, *smc_warning(kept[labels == SMC])),
     )
@@ -97,6 +97,12 @@ def smc_warning(scans: pd.DataFrame) -> tuple[str, ...]:
         "to leave them out, remove that value from 'classes' in the cohort definition"
     )
     return (text,) if people else ()
+
+
+def _sources(scans: pd.DataFrame) -> list[str]:
+    """Return where each label stands: the column of the group, if the reader says it."""
+    known = scans["group_source"] if "group_source" in scans.columns else [MISSING] * len(scans)
+    return ["enrolment group" if place == MISSING else f"{place} (enrolment group)" for place in known]
 
 
 def _listed(visits: pd.Series) -> str:
