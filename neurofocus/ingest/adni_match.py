@@ -55,7 +55,7 @@ def match_scans(frame: pd.DataFrame, diagnoses: Diagnoses, match_days: int) -> l
         _match(
             subject,
             visit,
-            None if pd.isna(day) else day.normalize(),
+            None if pd.isna(day) else day,
             diagnoses=diagnoses,
             match_days=match_days,
         )
@@ -97,12 +97,13 @@ def _month(rid: int | None, visit: str, diagnoses: Diagnoses) -> int | None:
 
 def _nearest(visits: tuple[Visit, ...], day: pd.Timestamp | None, match_days: int) -> Visit | None:
     """Return the nearest visit that has a date and a diagnosis (or a contradiction), None if it is too far."""
-    found: list[tuple[int, pd.Timestamp, Visit]] = []
+    found: list[tuple[int, Visit]] = []
     for visit in visits:
         gap = _days(day, visit)
-        if gap is not None and visit.date is not None and visit.diagnosis != MISSING and gap <= match_days:
-            found.append((gap, visit.date, visit))
-    return min(found, key=lambda item: item[:2])[2] if found else None
+        if gap is not None and gap <= match_days and visit.diagnosis != MISSING:
+            found.append((gap, visit))
+    # The visits come in order of time: of two as near, min takes the earlier.
+    return min(found, key=lambda item: item[0])[1] if found else None
 
 
 def _days(day: pd.Timestamp | None, visit: Visit) -> int | None:

@@ -53,10 +53,11 @@ def test_adnimerge_alone(tmp_path: Path, spec: CohortSpec) -> None:
         merge_row(816, "m12", "2007-03-01", "Dementia", month="12"),
         merge_row(816, "bl", "2006-03-01", "MCI", month="0"),
         merge_row(816, "m18", "2007-09-01", "", month="18"),
+        merge_row(816, "y4", "2010-03-01", "Dementia", month="48"),
         merge_row(5, "bl", "2005-09-07", "CN", month="0", age="70"),
     )
     found = read(tmp_path, spec)
-    assert courses(found) == {816: [(0, "MCI"), (12, "AD"), (18, "n/a")], 5: [(0, "CN")]}
+    assert courses(found) == {816: [(0, "MCI"), (12, "AD"), (18, "n/a"), (48, "AD")], 5: [(0, "CN")]}
     first = found.visits[816][0]
     assert first.date == pd.Timestamp("2006-03-01")
     assert first.source == "ADNIMERGE_12Oct2024.csv:DX"
@@ -75,6 +76,8 @@ def test_three_codings_in_one_file(tmp_path: Path, spec: CohortSpec) -> None:
         # ADNI-1: DXCURREN; the unused codings are blank or -4.
         "ADNI1,2,816,2,bl,bl,2006-03-02,2006-03-01,-4,2,,2010-01-01",
         "ADNI1,3,816,2,m12,m12,2007-03-02,2007-03-01,,3,-4,2010-01-01",
+        # Where the two codes differ, the harmonised one (VISCODE2) counts.
+        "ADNIGO,9,816,2,m48,m54,2010-09-02,2010-09-01,3,,,2013-01-01",
         # ADNI-2: DXCHANGE; a continuing participant's year 1 is month 72, there is a form date only.
         "ADNI2,4,816,2,v11,m72,2012-03-05,,3,-4,,2013-01-01",
         "ADNI2,5,4001,2,v03,bl,2011-05-01,,7,,,2013-01-01",
@@ -85,12 +88,22 @@ def test_three_codings_in_one_file(tmp_path: Path, spec: CohortSpec) -> None:
     )
     found = read(tmp_path, spec)
     assert courses(found) == {
-        816: [(0, "MCI"), (12, "AD"), (72, "AD")],
+        816: [(0, "MCI"), (12, "AD"), (54, "AD"), (72, "AD")],
         4001: [(0, "CN"), (6, "MCI"), (12, "AD"), (60, "AD")],
     }
     columns = [visit.source.rpartition(":")[2] for visit in (*found.visits[816], *found.visits[4001])]
-    assert columns == ["DXCURREN", "DXCURREN", "DXCHANGE", "DXCHANGE", "DXCHANGE", "DXCHANGE", "DIAGNOSIS"]
-    assert found.visits[816][2].date == pd.Timestamp("2012-03-05")
+    assert columns == [
+        "DXCURREN",
+        "DXCURREN",
+        "DXCHANGE",
+        "DXCHANGE",
+        "DXCHANGE",
+        "DXCHANGE",
+        "DXCHANGE",
+        "DIAGNOSIS",
+    ]
+    assert found.visits[816][3].date == pd.Timestamp("2012-03-05")
+    assert found.months[816, "m48"] == 54
     assert found.visits[816][0].date == pd.Timestamp("2006-03-01")
     assert found.months[816, "v11"] == 72
     assert found.months[4001, "v11"] == 12
@@ -191,13 +204,14 @@ def test_months_from_dates_where_no_code_says_them(tmp_path: Path, spec: CohortS
         "ADNI2,816,v11,2012-03-01,3,",
         "ADNI1,816,bl,2006-03-01,,2",
         "ADNI2,816,uns1,,1,",
+        "ADNI2,816,uns1,2006-02-01,1,",
         "ADNI2,99,v11,2012-03-01,3,",
     )
     found = read(tmp_path, spec)
     assert courses(found) == {816: [(0, "MCI"), (72, "AD")]}
     assert found.months[816, "v11"] == 72
     assert len(found.warnings) == 1
-    assert found.warnings[0].startswith("2 rows with a diagnosis are left out")
+    assert found.warnings[0].startswith("3 rows with a diagnosis are left out")
 
 
 def test_a_code_of_two_months_names_no_month(tmp_path: Path, spec: CohortSpec) -> None:
