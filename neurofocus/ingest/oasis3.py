@@ -13,7 +13,7 @@ from neurofocus.errors import CohortError
 from neurofocus.ingest.delivered import DeliveredTable
 from neurofocus.ingest.flow import FlowStep, flow_step
 from neurofocus.ingest.labels import class_of
-from neurofocus.ingest.oasis3_people import entry_ages, field_strengths, first_known
+from neurofocus.ingest.oasis3_people import DAYS_A_YEAR, entry_ages, field_strengths, first_known
 from neurofocus.ingest.oasis3_visits import Visit, diagnosis_near, read_visits
 from neurofocus.ingest.oasis_tables import check_call, files_below, optional_table, shown_labels
 from neurofocus.ingest.scans import FoundScans
@@ -26,7 +26,6 @@ _SESSION = re.compile(r"(OAS3\d{4})_(?:MR|sess?[-_])_?(d\d+)", re.IGNORECASE)
 _T1W = re.compile(r"(?:.*[_-])?T1w\.nii(\.gz)?", re.IGNORECASE)
 _RUN = re.compile(r"run-?(\d+)", re.IGNORECASE)
 _DERIVED = re.compile(r"(?:^|_)(space|desc|label)-", re.IGNORECASE)
-_DAYS_A_YEAR = 365.25
 
 
 def read_oasis3(root: Path, spec: CohortSpec) -> FoundScans:
@@ -46,7 +45,7 @@ def read_oasis3(root: Path, spec: CohortSpec) -> FoundScans:
     """
     check_call(root, spec, "stable_cdr")
     visits, table, warnings = read_visits(root, spec)
-    images, notes = _find_images(root)
+    images, notes = _find_images(root, spec)
     found = _label(images, visits, spec)
     found, remarks = _describe(found, table, root, spec)
     again = found.duplicated(["session", "copy"])
@@ -75,7 +74,7 @@ def read_oasis3(root: Path, spec: CohortSpec) -> FoundScans:
     return FoundScans(rows, source, tuple(steps), (*warnings, *notes, *remarks))
 
 
-def _find_images(root: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def _find_images(root: Path, spec: CohortSpec) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Return session, subject, day, path, run and copy (equal for copies of one image), one row an image."""
     rows, derived, nameless = [], [], []
     for path in files_below(root, ".nii", ".nii.gz"):
@@ -94,7 +93,7 @@ def _find_images(root: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
                     "session": f"{subject}_MR_{day}",
                     "subject": subject,
                     "day": int(day[1:]),
-                    "participant_id": f"sub-{subject}",
+                    "participant_id": f"sub-{spec.participant_prefix}{subject}",
                     "session_id": f"ses-{day}",
                     "visit": day,
                     "path": str(path.absolute()),
@@ -170,7 +169,7 @@ def _describe(
     strengths = field_strengths(scanners)
     described = found.assign(
         age=[
-            MISSING if age is None else round(age + day / _DAYS_A_YEAR, 2)
+            MISSING if age is None else round(age + day / DAYS_A_YEAR, 2)
             for (age, _), day in zip(entry, found["day"], strict=True)
         ],
         age_source=[source for _, source in entry],

@@ -10,9 +10,9 @@ from neurofocus.ingest.oasis3_visits import days_of, subjects_of
 from neurofocus.ingest.values import numbers
 from neurofocus.tables import MISSING
 
-__all__ = ["entry_ages", "field_strengths", "first_known"]
+__all__ = ["DAYS_A_YEAR", "entry_ages", "field_strengths", "first_known"]
 
-_DAYS_A_YEAR = 365.25
+DAYS_A_YEAR = 365.25
 _TESLA = re.compile(r"(\d+(?:\.\d+)?)\s*T?", re.IGNORECASE)
 
 
@@ -32,7 +32,7 @@ def entry_ages(cdr: DeliveredTable, demographics: DeliveredTable | None) -> dict
     ages: dict[str, tuple[float, str]] = {}
     if cdr.has("age_at_visit"):
         since = [0 if day is None else day for day in days_of(cdr)]
-        entry = numbers(cdr, "age_at_visit") - pd.Series(since, index=cdr.frame.index) / _DAYS_A_YEAR
+        entry = numbers(cdr, "age_at_visit") - pd.Series(since, index=cdr.frame.index) / DAYS_A_YEAR
         ages |= _by_subject(cdr, entry, "age_at_visit")
     for table in (cdr, demographics):
         if table is not None and table.has("age_at_entry"):

@@ -26,7 +26,6 @@ _NORMAL = "Cognitively normal"
 _DEMENTIA = "AD Dementia"
 # "AD Dementia", "AD dem w/depresss  contribut" …, and "DAT" of early visits; not what names AD as no main cause.
 _AD = re.compile(r"(ad dem|dat\b)(?!.*cannot be primary)", re.IGNORECASE)
-_NO_WORDS = {".": MISSING, "Q": MISSING}
 _LEAST_CDR = 0.5
 _DAY = re.compile(r"_d(-?\d+)$")
 
@@ -63,7 +62,7 @@ def read_visits(
         subjects_of(table),
         days_of(table),
         cdr_texts(table),
-        table.frame["dx1"].replace(_NO_WORDS),
+        table.frame["dx1"],
         table.sources("dx1"),
         strict=True,
     )

@@ -27,7 +27,8 @@ __all__ = [
     "shown_labels",
 ]
 
-_BLANK = {"": MISSING, ".": MISSING, "N/A": MISSING, "na": MISSING, "nan": MISSING, "#N/A": MISSING}
+# What stands in empty cells besides nothing: "." in the UDS forms, the rest from spreadsheets.
+_BLANK = dict.fromkeys(("", ".", "N/A", "NA", "na", "NaN", "nan", "#N/A"), MISSING)
 _VALUES = ("cdr", "group", "age", "sex")
 
 
@@ -81,7 +82,7 @@ def _image_suffix(header: Path) -> str:
 
 
 def delivered_table(root: Path, role: str, spec: CohortSpec) -> DeliveredTable:
-    """Return a table that the cohort needs.
+    """Return a table that the cohort needs; whatever OASIS writes for a missing value is ``n/a``.
 
     Raises:
         CohortError: if it is not there, or only as an Excel file.
@@ -91,7 +92,7 @@ def delivered_table(root: Path, role: str, spec: CohortSpec) -> DeliveredTable:
 
 
 def optional_table(root: Path, role: str, spec: CohortSpec) -> DeliveredTable | None:
-    """Return a table that may be there, None if it is not.
+    """Return a table that may be there, None if it is not; missing values are ``n/a``.
 
     Raises:
         CohortError: if it is there as an Excel file only, or the definition does not describe the role.
@@ -102,7 +103,7 @@ def optional_table(root: Path, role: str, spec: CohortSpec) -> DeliveredTable | 
         )
     found = find_table(root, role, spec.tables[role])
     if found is not None:
-        return found
+        return replace(found, frame=found.frame.replace(_BLANK))
     names = {f"{Path(pattern).stem}.xls*" for pattern in spec.tables[role].files}
     sheets = sorted(path for name in names for place in (name, f"*/{name}") for path in root.glob(place))
     if sheets:
@@ -131,7 +132,7 @@ def listed_sessions(table: DeliveredTable) -> pd.DataFrame:
     columns: dict[str, list[str]] = {}
     for name in _VALUES:
         if table.has(name):
-            values = cdr_texts(table) if name == "cdr" else list(frame[name].replace(_BLANK))
+            values = cdr_texts(table) if name == "cdr" else list(frame[name])
             sources = table.sources(name)
         else:
             values, sources = [MISSING] * len(frame), [MISSING] * len(frame)
@@ -149,7 +150,7 @@ def cdr_texts(table: DeliveredTable, column: str = "cdr") -> list[str]:
     Raises:
         CohortError: naming file, row, column and value of the first that is no number.
     """
-    plain = table.frame[column].replace(_BLANK).map(lambda text: str(text).strip().replace(",", "."))
+    plain = table.frame[column].str.replace(",", ".")
     scores = numbers(replace(table, frame=table.frame.assign(**{column: plain})), column)
     return [MISSING if pd.isna(score) else f"{score:g}" for score in scores]
 

@@ -306,6 +306,15 @@ def test_wrong_and_missing_tables(root: Path) -> None:
         load_cohort(SPEC, root)
 
 
+def test_dots_are_missing_values(root: Path) -> None:
+    path = table_of(root, "OASIS3_demographics.csv")
+    put_table(path, DEMOGRAPHICS, "OAS30001|X|.|.|.|16|R|33", "OAS30003|X|63|.|1|16|R|33")
+    table = load_cohort(SPEC, root).table
+    assert list(table["sex"]) == ["n/a", "M", "n/a"]
+    assert list(table["age"]) == [70.35, 63.05, 70.01], "from the visits where entry is unknown"
+    assert table["age_source"].iloc[0].endswith("OASIS3_UDSb4_cdr.csv:age at visit")
+
+
 def test_two_sexes_of_one_person(root: Path) -> None:
     path = table_of(root, "OASIS3_demographics.csv")
     put_table(path, DEMOGRAPHICS, "OAS30001|X|60|.|1|16|R|33", "OAS30001|X|60|.|2|16|R|33")
