@@ -21,6 +21,9 @@ _DATES = (
     (r"\d{1,2}_\d{1,2}_\d{4}", "%m_%d_%Y"),  # IDA: collection_3_12_2024.csv
     (r"(?<!\d)20\d{6}(?!\d)", "%Y%m%d"),
 )
+# Where tables lie: in the folder, one below, or where XNAT puts a project's tables (OASIS3_data_files).
+_XNAT = "scans/*/resources/*/files/*.*"
+_PLACES = ("*.*", "*/*.*", _XNAT, f"*/{_XNAT}", f"*/*/{_XNAT}")
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def require_table(root: Path, role: str, spec: TableSpec) -> DeliveredTable:
 def _candidates(root: Path, spec: TableSpec) -> list[tuple[Path, dict[str, str]]]:
     """Return the files whose names fit, each with the columns that it has: ours -> delivered."""
     found = []
-    for path in sorted([*root.glob("*.*"), *root.glob("*/*.*")]):
+    for path in sorted(path for place in _PLACES for path in root.glob(place)):
         name = path.name.lower()
         fits = any(fnmatchcase(name, pattern.lower()) for pattern in spec.files)
         if fits and path.suffix.lower() in (".csv", ".tsv", ".txt") and path.is_file():

@@ -5,11 +5,14 @@ from pathlib import Path
 from neurofocus.ingest.bids import read_bids
 from neurofocus.ingest.flow import CohortTable, FlowStep
 from neurofocus.ingest.inclusion import include
+from neurofocus.ingest.oasis1 import read_oasis1
+from neurofocus.ingest.oasis2 import read_oasis2
+from neurofocus.ingest.oasis3 import read_oasis3
 from neurofocus.schema.cohort import CohortSpec
 
 __all__ = ["CohortTable", "FlowStep", "load_cohort"]
 
-_READERS = {"bids": read_bids}
+_READERS = {"bids": read_bids, "oasis1": read_oasis1, "oasis2": read_oasis2, "oasis3": read_oasis3}
 
 
 def load_cohort(spec: CohortSpec, data: Path) -> CohortTable:

@@ -15,6 +15,7 @@ SCAN_COLUMNS: dict[str, str | int] = {
     "session_id": MISSING,
     "path": MISSING,
     "space": "native",
+    "orientation": "header",
     "run": 0,
     "entities": 0,
     "acq_time": MISSING,
@@ -42,7 +43,8 @@ class FoundScans:
     Attributes:
         frame: one row an image, columns ``SCAN_COLUMNS``. ``path`` is absolute (a file, or the folder of a DICOM
             series); ``acq_time`` is ISO 8601 and orders sessions, it is never written out; ``run`` and
-            ``entities`` order the images of one session (lower first); ``age`` is text or a number of years.
+            ``entities`` order the images of one session (lower first); ``age`` is text or a number of years;
+            ``orientation`` is "header", or where the voxel axes run to (``ASL``) if the file's header cannot say.
         source: what the diagnoses stand in, for messages.
         steps: what was counted and left out while reading.
         warnings: what a person should know.
