@@ -44,6 +44,7 @@ def include(found: FoundScans, spec: CohortSpec) -> CohortTable:
     flow = (*found.steps, *dropped, flow_step("scans used", kept["shown"]))
     table = kept.assign(label=kept["shown"].map(list(spec.classes).index).astype("int64"))
     table = table.sort_values(["participant_id", "session_id"], ignore_index=True)[list(COHORT_COLUMNS)]
+    table = table.astype({name: str for name in COHORT_COLUMNS if name not in ("age", "label")})
     unknown = int(table["age"].isna().sum())
     if unknown and spec.ages.model_fields_set:
         warnings = (*warnings, f"{unknown} scans of unknown age are kept: the age limits cannot be applied")
