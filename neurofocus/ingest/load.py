@@ -4,12 +4,13 @@ from pathlib import Path
 
 from neurofocus.ingest.bids import read_bids
 from neurofocus.ingest.flow import CohortTable, FlowStep
+from neurofocus.ingest.ida import read_ida
 from neurofocus.ingest.inclusion import include
 from neurofocus.schema.cohort import CohortSpec
 
 __all__ = ["CohortTable", "FlowStep", "load_cohort"]
 
-_READERS = {"bids": read_bids}
+_READERS = {"bids": read_bids, "ida": read_ida}
 
 
 def load_cohort(spec: CohortSpec, data: Path) -> CohortTable:

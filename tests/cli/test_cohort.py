@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from neurofocus.resources import list_resources
+from neurofocus.schema.load import load_cohort_spec
 
 Command = Callable[..., int]
 Shown = pytest.CaptureFixture[str]
@@ -33,7 +34,8 @@ def test_show(command: Command, capsys: Shown, name: str) -> None:
     assert command("cohort", "show", name) == 0
     text = capsys.readouterr().out
     assert text.startswith(f"{name}: ")
-    for label in ("layout", "label column", "class CN", "class AD", "configuration"):
+    classes = [f"class {label}" for label in load_cohort_spec(name).classes]
+    for label in ("layout", "label column", *classes, "configuration"):
         assert label in text
 
 
