@@ -52,7 +52,9 @@ def describe_images(
     _refuse_other_subject(images, frame)
     times = [item.acquired for item in images]
     folders = pd.Series([item.description for item in images], dtype=object)
-    description = frame["description"].where(frame["description"] != MISSING, folders)
+    whole = frame["description"].where(frame["description"] != MISSING, folders)
+    # "MPR; N3; Scaled <- MP-RAGE" names the series that the image was made from; the folder has the first part.
+    description = whole.str.partition("<-")[0].str.strip()
     frame = frame.assign(
         subject=[item.subject for item in images],
         participant_id=["sub-" + spec.participant_prefix + _plain(item.subject) for item in images],
@@ -65,7 +67,7 @@ def describe_images(
         entities=0,
     )
     frame["session_id"] = _sessions(frame)
-    frame["run"] = _runs(frame, times)
+    frame["run"] = _runs(frame, whole, times)
     return frame.drop(columns=["type", "protocol"])
 
 
@@ -139,11 +141,11 @@ def _sessions(frame: pd.DataFrame) -> pd.Series:
     return "ses-" + visits.where(~counted, order.astype(str))
 
 
-def _runs(frame: pd.DataFrame, times: Sequence[str]) -> pd.Series:
+def _runs(frame: pd.DataFrame, descriptions: pd.Series, times: Sequence[str]) -> pd.Series:
     """Return each image's place within its session: repeats of a series last, otherwise in order of time."""
     order = pd.DataFrame(
         {
-            "repeat": [bool(_REPEAT.search(plain_words(text))) for text in frame["description"]],
+            "repeat": [bool(_REPEAT.search(plain_words(text))) for text in descriptions],
             "time": list(times),
             "image": frame["image_id"].str[1:].astype("int64"),
         },

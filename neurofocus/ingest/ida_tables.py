@@ -143,7 +143,10 @@ def _comparable(values: pd.Series, name: str) -> pd.Series:
     """Return values such that equal ones are equal text, however a file writes them."""
     if name == "sex":
         return normal_sex(values).where(values.notna())
-    return values.map(lambda value: plain_words(value) if isinstance(value, str) else value)
+    # A processed image's description may name the series it was made from: "MPR; N3; Scaled <- MP-RAGE".
+    return values.map(
+        lambda value: plain_words(value.partition("<-")[0]) if isinstance(value, str) else value
+    )
 
 
 def _refuse_different(table: DeliveredTable, name: str, values: pd.Series, groups: list[pd.Series]) -> None:

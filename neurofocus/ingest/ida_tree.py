@@ -120,8 +120,8 @@ def _descend(entry: "os.DirEntry[str]", walk: _Walk) -> None:
 def _file(folder: str, names: Sequence[str], walk: _Walk) -> None:
     """Put the files of one folder where they belong."""
     for name in names:
-        if name.lower().endswith(".xml") and (tail := _TAIL.search(name)):
-            walk.sidecars.setdefault(tail[1], Path(folder, name))
+        if name.lower().endswith(".xml") and (image_id := _image_id(name, "")):
+            walk.sidecars.setdefault(image_id, Path(folder, name))
     place = Path(folder)
     date = _DATE.fullmatch(place.parent.name)
     files = [name for name in names if name.lower().endswith((*_NIFTI, _DICOM))]

@@ -4,12 +4,15 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import nibabel as nib
 import numpy as np
 
-__all__ = ["IdaDelivery", "Scan", "write_dicom"]
+from neurofocus.schema.cohort import CohortSpec
+from neurofocus.schema.load import load_cohort_spec
+
+__all__ = ["IdaDelivery", "Scan", "ida_spec", "write_dicom"]
 
 Form = Literal["nii", "nii.gz", "dicom", "bare"]
 PROTOCOL = (
@@ -48,6 +51,20 @@ SEARCH = [
     "Imaging Protocol",
     "Image ID",
 ]
+
+
+def ida_spec(**changes: Any) -> CohortSpec:
+    """A plain definition: CN against AD by the group of the image table."""
+    values = {
+        "name": "mini",
+        "title": "mini",
+        "description": "mini",
+        "layout": "ida",
+        "participant_prefix": "ADNI",
+        "tables": {"images": load_cohort_spec("ppmi").tables["images"]},
+        "classes": {"CN": ["CN"], "AD": ["AD"]},
+    }
+    return CohortSpec.model_validate(values | changes)
 
 
 @dataclass(frozen=True)

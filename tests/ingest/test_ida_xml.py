@@ -4,23 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ingest.ida_delivery import IdaDelivery, Scan
+from ingest.ida_delivery import IdaDelivery, Scan, ida_spec
 
 from neurofocus.errors import CohortError
 from neurofocus.ingest.ida import read_ida
 from neurofocus.ingest.ida_xml import read_sidecar
-from neurofocus.schema.cohort import CohortSpec
-from neurofocus.schema.load import load_cohort_spec
 
-SPEC = CohortSpec(
-    name="mini",
-    title="mini",
-    description="mini",
-    layout="ida",
-    participant_prefix="ADNI",
-    tables={"images": load_cohort_spec("ppmi").tables["images"]},
-    classes={"CN": ["CN"], "AD": ["AD"]},
-)
+SPEC = ida_spec()
 ONE = Scan("002_S_0816", 40817, age="74.3", visit="ADNI Screening")
 RAW = Scan("005_S_0221", 45107, description="MP-RAGE", kind="Original", group="AD", sex="M", age="67.1")
 
