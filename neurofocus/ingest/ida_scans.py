@@ -142,7 +142,10 @@ def _sessions(frame: pd.DataFrame) -> pd.Series:
 
 
 def _runs(frame: pd.DataFrame, descriptions: pd.Series, times: Sequence[str]) -> pd.Series:
-    """Return each image's place within its session: repeats of a series last, otherwise in order of time."""
+    """Return each image's place among its person's: repeats of a series last, otherwise in order of time.
+
+    It orders the images of a session, also if labels later join two visits (screening and baseline) into one.
+    """
     order = pd.DataFrame(
         {
             "repeat": [bool(_REPEAT.search(plain_words(text))) for text in descriptions],
@@ -151,5 +154,4 @@ def _runs(frame: pd.DataFrame, descriptions: pd.Series, times: Sequence[str]) ->
         },
         index=frame.index,
     ).sort_values(["repeat", "time", "image"])
-    keys = [frame["participant_id"].reindex(order.index), frame["session_id"].reindex(order.index)]
-    return order.groupby(keys).cumcount().reindex(frame.index)
+    return order.groupby(frame["participant_id"].reindex(order.index)).cumcount().reindex(frame.index)

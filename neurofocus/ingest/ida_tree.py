@@ -12,7 +12,7 @@ __all__ = ["IdaImage", "IdaTree", "walk_ida"]
 
 _DATE = re.compile(r"(\d{4}-\d{2}-\d{2})_(\d{2})_(\d{2})_(\d{2})\.\d+")
 _LEAF = re.compile(r"[SI]\d+")  # S and the series (older deliveries) or I and the image (newer ones)
-_TAIL = re.compile(r"_I(\d+)(\.nii\.gz|\.nii|\.dcm|\.xml)?", re.IGNORECASE)
+_TAIL = re.compile(r"_I(\d+)(\.nii\.gz|\.nii|\.dcm|\.xml)?$", re.IGNORECASE)
 _NIFTI = (".nii", ".nii.gz")
 _DICOM = ".dcm"
 
@@ -153,10 +153,9 @@ def _scans(leaf: Path, names: Sequence[str], files: Sequence[str]) -> list[tuple
 
 
 def _image_id(name: str, leaf: str) -> str:
-    """Return the digits after the last ``_I`` of a file name, else those of the leaf; "" if there are none."""
-    matches = [match for match in _TAIL.finditer(name) if match.end() == len(name)]
-    if matches:
-        return matches[-1][1]
+    """Return the digits after the ``_I`` that ends a file name, else those of the leaf; "" if there are none."""
+    if tail := _TAIL.search(name):
+        return tail[1]
     return leaf[1:] if leaf.startswith("I") else ""
 
 

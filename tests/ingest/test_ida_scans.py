@@ -38,11 +38,11 @@ def test_sessions_are_visits_and_repeats_come_last(tmp_path: Path) -> None:
     )
     visit = "ses-ADNI2Year1Visit"
     assert read(tmp_path, scans) == {
-        "I1": (visit, 3),
+        "I1": (visit, 4),
         "I2": (visit, 0),
-        "I3": (visit, 2),
+        "I3": (visit, 3),
         "I4": (visit, 1),
-        "I5": ("ses-m12", 0),
+        "I5": ("ses-m12", 2),
     }
 
 
@@ -70,10 +70,10 @@ def test_without_a_visit_dates_are_counted_and_never_shown(tmp_path: Path, unkno
         (4, "2007-01-01", "m06", "MPRAGE"),
     )
     assert read(tmp_path, scans) == {
-        "I1": ("ses-3", 0),
+        "I1": ("ses-3", 2),
         "I2": ("ses-1", 0),
-        "I3": ("ses-1", 1),
-        "I4": ("ses-2", 0),
+        "I3": ("ses-1", 3),
+        "I4": ("ses-2", 1),
     }
 
 

@@ -48,7 +48,7 @@ def test_accept_exclude_prefer() -> None:
         ((160, 240, 256), (1.2, 1.0, 1.0), 160, 192.0),
         ((256, 256, 55), (1.0, 1.0, 3.0), 55, 165.0),
         ((176, 240, 256), (1.0, 1.0, 1.0), 176, 176.0),  # no coarsest axis: the fewest
-        ((240, 180, 256), (1.0, 1.2, 1.2 * (1 - 1e-6)), 180, 216.0),  # equal but for rounding
+        ((240, 180, 256), (1.0, 1.2 * (1 - 1e-7), 1.2), 180, 216.0),  # equal but for rounding
     ],
 )
 def test_slices_and_extent(shape: tuple[int, int, int], voxel_mm: Triple, slices: int, extent: float) -> None:
@@ -95,10 +95,20 @@ def test_dicom_folder_counts_files_and_reads_one_header(tmp_path: Path, suffix: 
     geometry = read_geometry(tmp_path)
     assert geometry is not None
     assert geometry.shape == (8, 10, 6)
-    assert geometry.voxel_mm == pytest.approx(
-        (0.9, 1.0, 1.5)
-    )  # the thickness, not GDCM's 1 mm for single slices
+    assert geometry.voxel_mm == pytest.approx((0.9, 1.0, 1.5))
     assert geometry.slices == 6
+
+
+def test_slice_thickness_serves_where_scanners_write_no_distance(tmp_path: Path) -> None:
+    write_dicom(tmp_path, "PPMI_3000_I7", (1, 8, 10), (1.5, 0.9, 1.0))
+    (path,) = tmp_path.iterdir()
+    # Spacing Between Slices becomes another tag (Echo Numbers), as if Siemens had written the file.
+    data = path.read_bytes()
+    assert data.count(b"\x18\x00\x88\x00") == 1
+    path.write_bytes(data.replace(b"\x18\x00\x88\x00", b"\x18\x00\x86\x00"))
+    geometry = read_geometry(tmp_path)
+    assert geometry is not None
+    assert geometry.voxel_mm == pytest.approx((0.9, 1.0, 1.5))  # GDCM alone says 1 mm
 
 
 def test_other_formats_are_read_by_simpleitk(tmp_path: Path) -> None:
