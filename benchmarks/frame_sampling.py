@@ -12,6 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from neurofocus.model.draws import Draws
 from neurofocus.model.frame_sampling import expected_frame_loss
 
 BATCH, SAMPLES, BINS, REPEATS = 32, 128, 16, 9
@@ -20,7 +21,7 @@ BATCH, SAMPLES, BINS, REPEATS = 32, 128, 16, 9
 def gumbel(weights: Tensor, losses: Tensor, draws: int) -> Tensor:
     generator = torch.Generator().manual_seed(0)
     return expected_frame_loss(
-        weights, losses, num_draws=draws, num_samples=SAMPLES, generator=generator
+        weights, losses, num_draws=draws, num_samples=SAMPLES, draws=Draws(generator)
     ).mean()
 
 

@@ -1,14 +1,16 @@
-"""``neurofocus cohort``: which cohorts there are and what each one means."""
+"""``neurofocus cohort``: which cohorts there are, what each one means, and what a delivered folder holds."""
 
+from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .options import JsonOption
+from .options import JsonOption, VerboseOption
 
 __all__ = ["app"]
 
-app = typer.Typer(help="List and show the cohorts that 'cv' understands.", no_args_is_help=True)
+app = typer.Typer(help="List, show and scan the cohorts that 'cv' understands.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -52,3 +54,34 @@ def show_cohort(
     typer.echo(f"configuration  {spec.config}")
     for item in spec.expectations:
         typer.echo(f"expect         {item.metric} {item.low} to {item.high}  ({item.source})")
+
+
+@app.command("scan")
+def scan(
+    name: Annotated[str, typer.Argument(help="A shipped cohort or a cohort YAML file.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.tsv", help="The table to write: one row a scan.")],
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The cohort as delivered; the demo cohorts need none.")
+    ] = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Read a delivered folder: write the table that 'cv' would use, print how many scans left and why."""
+    from neurofocus.schema.load import load_cohort_spec
+    from neurofocus.workflows.cohort_setup import find_data
+    from neurofocus.workflows.scan_cohort import scan_cohort
+
+    from .output import flow_lines, print_json, print_warning, set_up_logging
+
+    set_up_logging(verbose)
+    spec = load_cohort_spec(name)
+    cohort = scan_cohort(spec, find_data(spec, data), out)
+    for warning in cohort.warnings:
+        print_warning(warning)
+    if as_json:
+        flow = [asdict(step) for step in cohort.flow]
+        print_json({"table": str(out), "scans": len(cohort.table), "flow": flow, "warnings": cohort.warnings})
+        return
+    for line in flow_lines(cohort.flow):
+        typer.echo(line)
+    typer.echo(f"{out}: {len(cohort.table)} scans; check it with 'neurofocus cohort check {out}'")

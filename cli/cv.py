@@ -1,7 +1,8 @@
 """``neurofocus cv``: cross-validate a cohort."""
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -24,7 +25,18 @@ def cv(
         int | None, typer.Option(help="Number of outer folds; short for --set data.folds=N.")
     ] = None,
     fold: Annotated[
-        int | None, typer.Option(help="Run only this fold (from 1); the last one gathers.")
+        str | None,
+        typer.Option(
+            metavar="K|next", help="Run only this fold (from 1), or the free ones; the last one gathers."
+        ),
+    ] = None,
+    jobs: Annotated[
+        str | None,
+        typer.Option(metavar="N|slurm", help="Start the folds as jobs: N processes here, or on Slurm."),
+    ] = None,
+    slurm: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="An option of Slurm, such as partition=gpu; may be repeated."),
     ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Remove an older run in the run folder first.")
@@ -36,9 +48,12 @@ def cv(
 ) -> None:
     """Cross-validate: subject-grouped folds, out-of-fold predictions, metrics with intervals, a report, a bundle.
 
-    The same command continues an interrupted run and ends with the same predictions.
+    The same command continues an interrupted run and ends with the same predictions. Several GPUs:
+    'torchrun --nproc-per-node N -m neurofocus.cli cv …' shares every batch between them.
     """
+    from neurofocus.errors import ConfigError
     from neurofocus.workflows.cross_validate import cross_validate, run_config
+    from neurofocus.workflows.fold_jobs import cross_validate_in_jobs, parse_jobs
 
     from .output import print_json, set_up_logging, summary_lines
 
@@ -48,11 +63,34 @@ def cv(
         overrides.append(f"data.folds={folds}")
     if seed is not None:
         overrides.append(f"seed={seed}")
-    result = cross_validate(
-        run_config(cohort, config, overrides), data=data, out=out, fold=fold, fresh=fresh, device=device
-    )
+    settings, plan, only = run_config(cohort, config, overrides), parse_jobs(jobs, slurm or ()), _fold(fold)
+    if plan is None:
+        result = cross_validate(settings, data=data, out=out, fold=only, fresh=fresh, device=device)
+    elif only is None:
+        result = cross_validate_in_jobs(settings, plan, data=data, out=out, fresh=fresh, device=device)
+    else:
+        raise ConfigError(f"--jobs {jobs}: starts every fold that is left, so it goes without --fold")
+    if os.environ.get("RANK", "0") != "0":  # of processes that torchrun started, the first one speaks
+        return
     if as_json:
         print_json({"out": str(result.out), "complete": result.complete, "metrics": result.metrics})
         return
     for line in summary_lines(result):
         typer.echo(line)
+
+
+def _fold(text: str | None) -> int | Literal["next"] | None:
+    """Return the value of ``--fold``.
+
+    Raises:
+        ConfigError: neither a whole number nor "next".
+    """
+    from neurofocus.errors import ConfigError
+
+    if text is None:
+        return None
+    if text == "next":
+        return "next"
+    if not text.isdecimal():
+        raise ConfigError(f"--fold {text!r}: accepted are a fold's number (from 1) or next")
+    return int(text)

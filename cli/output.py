@@ -3,14 +3,16 @@
 import json
 import logging
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from neurofocus.ingest.flow import FlowStep
     from neurofocus.workflows.cross_validate import CrossValidationResult
 
-__all__ = ["print_error", "print_json", "set_up_logging", "summary_lines"]
+__all__ = ["flow_lines", "print_error", "print_json", "print_warning", "set_up_logging", "summary_lines"]
 
 _HEADLINES = ("balanced_accuracy", "roc_auc", "accuracy", "sensitivity", "specificity")
 
@@ -23,6 +25,23 @@ def print_json(value: Any) -> None:
 def print_error(message: str) -> None:
     """Print what the user can mend as one line on standard error."""
     typer.echo(f"neurofocus: error: {' '.join(message.split())}", err=True)
+
+
+def print_warning(message: str) -> None:
+    """Print what the user should know as one line on standard error."""
+    typer.echo(f"neurofocus: warning: {' '.join(message.split())}", err=True)
+
+
+def flow_lines(flow: "Iterable[FlowStep]") -> list[str]:
+    """Return the inclusion flow as lines: how many there are, how many left and why, by label."""
+    lines = []
+    for step in flow:
+        labels = ", ".join(f"{name} {count}" for name, count in step.by_label.items())
+        if step.kind == "dropped":
+            lines.append(f"{-step.count:>7}  {step.unit}: {step.step}  ({labels})")
+        else:
+            lines.append(f"{step.count:>7}  {step.step}  ({labels})")
+    return lines
 
 
 def set_up_logging(verbose: bool) -> None:

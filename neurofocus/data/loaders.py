@@ -17,24 +17,31 @@ __all__ = ["EpochBatchSampler", "evaluation_loader", "training_loader"]
 class EpochBatchSampler(Sampler[list[int]]):
     """Shuffled batches; the order depends on (seed, fold, epoch) only.
 
-    Every case comes once an epoch, except that a last batch of one case is dropped: batch normalisation
-    cannot use it. Which case that is changes from epoch to epoch.
+    Every case comes once an epoch, except that a last batch of one case is dropped (batch normalisation cannot
+    use it), or of fewer cases than processes. Which cases those are changes from epoch to epoch.
 
     Args:
         size: number of cases, at least 2.
         batch_size: cases in a batch, at least 2.
         stream: (seed, fold).
+        part: (number of this process, how many share each batch); each takes a run of neighbours.
 
     Raises:
-        ValueError: if there are fewer than two cases, or fewer than two in a batch.
+        ValueError: if there are fewer than two cases, or fewer than two or than processes in a batch.
     """
 
-    def __init__(self, size: int, batch_size: int, stream: tuple[int, int]) -> None:
-        if size < 2 or batch_size < 2:
-            raise ValueError(f"batch normalisation needs two cases a batch: {size} cases, batch {batch_size}")
+    def __init__(
+        self, size: int, batch_size: int, stream: tuple[int, int], part: tuple[int, int] = (0, 1)
+    ) -> None:
+        self._least = max(2, part[1])
+        if size < self._least or batch_size < self._least:
+            raise ValueError(
+                f"a batch needs {self._least} cases (two, and one a process): {size} cases, batch {batch_size}"
+            )
         self.size = size
         self.batch_size = batch_size
         self.stream = stream
+        self.part = part
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -42,26 +49,37 @@ class EpochBatchSampler(Sampler[list[int]]):
         self._epoch = epoch
 
     def __len__(self) -> int:
-        """Return the number of batches, the same every epoch."""
+        """Return the number of batches, the same every epoch and in every process."""
         full, rest = divmod(self.size, self.batch_size)
-        return full + (rest > 1)
+        return full + (rest >= self._least)
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Yield the positions of the cases of each batch."""
+        """Yield the positions of this process's cases of each batch."""
+        for batch in self.whole_batches():
+            yield batch[self.mine(len(batch))]
+
+    def whole_batches(self) -> list[list[int]]:
+        """Return the positions of the cases of each batch of the epoch, those of other processes included."""
         rng = np.random.default_rng(derive_seed("order", *self.stream, self._epoch))
         order = [int(index) for index in rng.permutation(self.size)]
-        for batch in range(len(self)):
-            yield order[batch * self.batch_size : (batch + 1) * self.batch_size]
+        return [order[number * self.batch_size :][: self.batch_size] for number in range(len(self))]
+
+    def mine(self, cases: int) -> slice:
+        """Return which of a batch's cases are this process's."""
+        number, processes = self.part
+        return slice(cases * number // processes, cases * (number + 1) // processes)
 
 
-def training_loader(dataset: FrameDataset, batch_size: int, *, num_workers: int = 0) -> DataLoader[Batch]:
+def training_loader(
+    dataset: FrameDataset, batch_size: int, *, num_workers: int = 0, part: tuple[int, int] = (0, 1)
+) -> DataLoader[Batch]:
     """Return the loader of a training dataset (one with a stream).
 
     Call ``set_epoch`` of ``loader.dataset`` and of ``loader.batch_sampler`` before each epoch.
     """
     if dataset.stream is None:
         raise ValueError("a training dataset needs its stream (seed, fold)")
-    sampler = EpochBatchSampler(len(dataset), batch_size, dataset.stream)
+    sampler = EpochBatchSampler(len(dataset), batch_size, dataset.stream, part)
     return DataLoader(
         dataset,
         batch_sampler=sampler,
@@ -74,12 +92,14 @@ def training_loader(dataset: FrameDataset, batch_size: int, *, num_workers: int 
     )
 
 
-def evaluation_loader(dataset: FrameDataset, batch_size: int, *, num_workers: int = 0) -> DataLoader[Batch]:
-    """Return a loader that gives every case once, in order."""
+def evaluation_loader(
+    dataset: FrameDataset, batch_size: int, *, num_workers: int = 0, part: tuple[int, int] = (0, 1)
+) -> DataLoader[Batch]:
+    """Return a loader that gives every case once, in order; of several processes each takes every n-th batch."""
     order = range(len(dataset))
     batches: Sequence[list[int]] = [
         list(order[start : start + batch_size]) for start in range(0, len(order), batch_size)
-    ]
+    ][part[0] :: part[1]]
     return DataLoader(
         dataset,
         batch_sampler=batches,

@@ -1,11 +1,12 @@
 """Which frames are glanced at and which are looked at closely (section 4.2, appendix C, Eq. 16-21).
 
-Random draws take a generator and are made on its device, so that a run does not depend on the accelerator;
-without a generator every choice is the deterministic one of evaluation.
+Random choices take ``Draws``; without them every choice is the deterministic one of evaluation.
 """
 
 import torch
 from torch import Tensor
+
+from neurofocus.model.draws import Draws
 
 __all__ = [
     "draw_frames",
@@ -20,7 +21,7 @@ _TINY = 1e-30  # a weight that underflowed still takes part: last in order, with
 
 
 def glance_frame_indices(
-    batch: int, num_frames: int, num_glance_frames: int, *, generator: torch.Generator | None
+    batch: int, num_frames: int, num_glance_frames: int, *, draws: Draws | None
 ) -> Tensor:
     """Choose one frame in each of T_G equal groups of the T0 frames.
 
@@ -28,39 +29,37 @@ def glance_frame_indices(
         batch: number of cases.
         num_frames: T0.
         num_glance_frames: T_G, a divisor of T0.
-        generator: draws uniformly within each group, per case; None: the group's middle.
+        draws: draws uniformly within each group, per case; None: the group's middle.
 
     Returns:
         Strictly increasing indices, int64 [B, T].
     """
     group = num_frames // num_glance_frames
     starts = torch.arange(num_glance_frames) * group
-    if generator is None:
+    if draws is None:
         return (starts + group // 2).expand(batch, -1)
     shape = (batch, num_glance_frames)
-    return starts + torch.randint(group, shape, generator=generator, device=generator.device).cpu()
+    return starts + draws.integers(group, shape).cpu()
 
 
-def uniform_frames(
-    batch: int, num_frames: int, num_focus_frames: int, *, generator: torch.Generator | None
-) -> Tensor:
+def uniform_frames(batch: int, num_frames: int, num_focus_frames: int, *, draws: Draws | None) -> Tensor:
     """Choose T_L of T0 frames evenly: dynamic frame sampling switched off (table 7).
 
     Args:
         batch: number of cases.
         num_frames: T0.
         num_focus_frames: T_L.
-        generator: draws a position in each of T_L equal segments, per case; None: their middles.
+        draws: draws a position in each of T_L equal segments, per case; None: their middles.
 
     Returns:
         Strictly increasing indices, int64 [B, F].
     """
     segment = torch.arange(num_focus_frames)
-    if generator is None:  # in integers, so that no rounding moves a middle that falls between two frames
+    if draws is None:  # in integers, so that no rounding moves a middle that falls between two frames
         indices = ((2 * segment + 1) * num_frames // (2 * num_focus_frames)).expand(batch, -1)
     else:
         shape = (batch, num_focus_frames)
-        offset = torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float64).cpu()
+        offset = draws.uniform(shape, torch.float64).cpu()
         indices = ((segment + offset) * num_frames / num_focus_frames).long()
     return _strictly_increasing(indices, num_frames)
 
@@ -94,9 +93,7 @@ def quantile_frames(frame_weights: Tensor, num_frames: int, num_focus_frames: in
     return _strictly_increasing((position * num_frames).long().clamp(max=num_frames - 1), num_frames)
 
 
-def draw_frames(
-    frame_weights: Tensor, num_frames: int, num_focus_frames: int, *, generator: torch.Generator
-) -> Tensor:
+def draw_frames(frame_weights: Tensor, num_frames: int, num_focus_frames: int, *, draws: Draws) -> Tensor:
     """Draw T_L of T0 frames by weighted sampling without replacement (Eq. 16, training).
 
     Each of the T_G weights is shared equally by the T0 / T_G frames of its bin. One Gumbel top-k draw replaces
@@ -106,13 +103,13 @@ def draw_frames(
         frame_weights: [B, T], each row a distribution.
         num_frames: T0, a multiple of T.
         num_focus_frames: T_L.
-        generator: source of randomness.
+        draws: source of randomness.
 
     Returns:
         Strictly increasing indices, int64 [B, F].
     """
     weights = frame_weights.detach().repeat_interleave(num_frames // frame_weights.shape[1], dim=1)
-    return _draw_order(weights, generator)[:, :num_focus_frames].sort(-1).values
+    return _draw_order(weights, draws)[:, :num_focus_frames].sort(-1).values
 
 
 def num_mc_draws(num_frames: int, num_glance_frames: int, num_focus_frames: int) -> int:
@@ -126,7 +123,7 @@ def expected_frame_loss(
     *,
     num_draws: int,
     num_samples: int,
-    generator: torch.Generator,
+    draws: Draws,
 ) -> Tensor:
     """Estimate the expected loss of the sampled frames, differentiably in the weights (Eq. 17-21).
 
@@ -139,7 +136,7 @@ def expected_frame_loss(
         frame_losses: L_frame, [B, T]; taken as constants.
         num_draws: frames drawn a sample, T_L in Eq. 21 and T1 in appendix C.
         num_samples: M.
-        generator: source of randomness.
+        draws: source of randomness.
 
     Returns:
         The estimate a case, [B].
@@ -147,7 +144,7 @@ def expected_frame_loss(
     batch, bins = frame_weights.shape
     with torch.autocast(frame_weights.device.type, enabled=False):
         weights = frame_weights.float().clamp_min(_TINY)[:, None].expand(batch, num_samples, bins)
-        order = _draw_order(weights.detach(), generator)  # [B, M, T]
+        order = _draw_order(weights.detach(), draws)  # [B, M, T]
         drawn = weights.gather(-1, order)
         losses = frame_losses.detach().float()[:, None].expand_as(order).gather(-1, order)
         # A product instead of cumsum, which has no deterministic CUDA kernel: column i sums the tail from i on.
@@ -155,9 +152,9 @@ def expected_frame_loss(
         return ((drawn * losses) @ tail / (drawn @ tail)).mean((1, 2))
 
 
-def _draw_order(weights: Tensor, generator: torch.Generator) -> Tensor:
+def _draw_order(weights: Tensor, draws: Draws) -> Tensor:
     """Return the order in which weighted sampling without replacement takes all entries of the last axis."""
-    noise = torch.empty(weights.shape, device=generator.device).exponential_(generator=generator)
+    noise = draws.exponential(tuple(weights.shape))
     # Gumbel noise is -log of exponential noise; the largest log w + g comes first.
     keys = weights.float().clamp_min(_TINY).log() - noise.clamp_min(_TINY).log().to(weights.device)
     return keys.argsort(dim=-1, descending=True)

@@ -1,6 +1,6 @@
 """Uni-AdaFocus: glance at every frame, decide, focus on what matters, classify (sections 3.1 and 4).
 
-The four stages can be called one by one. Without a generator each is deterministic, as at test time; with one,
+The four stages can be called one by one. Without draws each is deterministic, as at test time; with them,
 frames and random boxes are drawn as in training.
 """
 
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from neurofocus.model.classifier import build_classifier
+from neurofocus.model.draws import Draws
 from neurofocus.model.encoders.build import build_encoder
 from neurofocus.model.encoders.protocol import Encoder
 from neurofocus.model.frame_sampling import draw_frames, glance_frame_indices, quantile_frames, uniform_frames
@@ -90,18 +91,18 @@ class UniAdaFocus(nn.Module):
             focus=focus,
         )
 
-    def glance(self, frames: Tensor, *, generator: torch.Generator | None = None) -> GlanceOutput:
+    def glance(self, frames: Tensor, *, draws: Draws | None = None) -> GlanceOutput:
         """Look at T_G frames with f_G (Eq. 1).
 
         Args:
             frames: all T0 frames, or exactly the T_G to look at, [B, T0 or T, C, H, W].
-            generator: draws one frame of each group; None: the group's middle.
+            draws: draws one frame of each group; None: the group's middle.
         """
         config = self.config
         self._check_frames(frames, (config.num_frames, config.num_glance_frames))
         if frames.shape[1] != config.num_glance_frames:
             indices = glance_frame_indices(
-                len(frames), config.num_frames, config.num_glance_frames, generator=generator
+                len(frames), config.num_frames, config.num_glance_frames, draws=draws
             )
             frames = _take(frames, indices.to(frames.device))
         images = frames.flatten(0, 1)
@@ -135,7 +136,7 @@ class UniAdaFocus(nn.Module):
         frames: Tensor,
         decision: Decision,
         *,
-        generator: torch.Generator | None = None,
+        draws: Draws | None = None,
         random_boxes: bool = False,
         frame_indices: Tensor | None = None,
     ) -> FocusOutput:
@@ -146,16 +147,16 @@ class UniAdaFocus(nn.Module):
         Args:
             frames: all T0 frames, [B, T0, C, H, W].
             decision: the second stage's result.
-            generator: draws frames by weight and random boxes; None: frames at quantiles of the weights.
-            random_boxes: ignore the decision's boxes and draw P x P ones (Eq. 12); needs a generator.
+            draws: draws frames by weight and random boxes; None: frames at quantiles of the weights.
+            random_boxes: ignore the decision's boxes and draw P x P ones (Eq. 12); needs draws.
             frame_indices: the frames to use, [B, F]; None: chosen here.
         """
         if frame_indices is None:
-            frame_indices = self.select_frames(decision, generator=generator)
+            frame_indices = self.select_frames(decision, draws=draws)
         if random_boxes:
-            if generator is None:
-                raise ValueError("random boxes need a generator")
-            boxes = self.draw_boxes(frame_indices, generator=generator)
+            if draws is None:
+                raise ValueError("random boxes need draws")
+            boxes = self.draw_boxes(frame_indices, draws=draws)
         else:
             boxes = self.place_boxes(decision, frame_indices)
         patches = self.crop(frames, boxes, frame_indices)
@@ -166,26 +167,26 @@ class UniAdaFocus(nn.Module):
         logits: Tensor = self.classifier(glance.global_features, focus.local_features)
         return logits
 
-    def select_frames(self, decision: Decision, *, generator: torch.Generator | None = None) -> Tensor:
+    def select_frames(self, decision: Decision, *, draws: Draws | None = None) -> Tensor:
         """Choose the T_L focus frames, strictly increasing, int64 [B, F]; see `frame_sampling`."""
         total, wanted = self.config.num_frames, self.config.num_focus_frames
         weights = decision.frame_weights
         if self.temporal_policy is None:
-            return uniform_frames(len(weights), total, wanted, generator=generator).to(weights.device)
-        if generator is None:
+            return uniform_frames(len(weights), total, wanted, draws=draws).to(weights.device)
+        if draws is None:
             return quantile_frames(weights, total, wanted)
-        return draw_frames(weights, total, wanted, generator=generator)
+        return draw_frames(weights, total, wanted, draws=draws)
 
     def place_boxes(self, decision: Decision, frame_indices: Tensor) -> Tensor:
         """Interpolate the T_G actions to T0 frames and return the boxes of the chosen ones, [B, F, 4]."""
         actions = interpolate_actions(decision.actions, self.config.num_frames)
         return self._boxes(_take(actions, frame_indices))
 
-    def draw_boxes(self, frame_indices: Tensor, *, generator: torch.Generator) -> Tensor:
+    def draw_boxes(self, frame_indices: Tensor, *, draws: Draws) -> Tensor:
         """Draw P x P boxes uniformly in the frame, one a focus frame or one a clip, [B, F, 4] (Eq. 12)."""
         batch, number = frame_indices.shape
         drawn = 1 if self.config.spatial_policy.scope == "clip" else number
-        actions = torch.rand((batch, drawn, 4), generator=generator, device=generator.device)
+        actions = draws.uniform((batch, drawn, 4))
         fixed = self.config.patches.model_copy(update={"deformable": False})
         boxes = boxes_from_actions(
             actions, fixed, frame_size=self.config.frame_size, patch_size=self.config.patch_size

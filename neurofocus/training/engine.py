@@ -21,14 +21,17 @@ from neurofocus.data.dataset import Batch, FrameDataset
 from neurofocus.data.loaders import EpochBatchSampler
 from neurofocus.data.seeds import derive_seed
 from neurofocus.errors import NeurofocusError
+from neurofocus.model.draws import Draws
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.run import TrainConfig
+from neurofocus.training.distributed import BatchShare, is_main, part, sum_gradients
 from neurofocus.training.ema import WeightAverage
 from neurofocus.training.inference import predict_logits, quiet_engine
 from neurofocus.training.losses import LossTerms, uni_adafocus_loss
 from neurofocus.training.optim import build_optimizer, learning_rate_factor, set_learning_rates
 from neurofocus.training.progress import EpochProgress, ScalarLog
 from neurofocus.training.reproducible import Precision
+from neurofocus.training.shared_batch_norm import share_batch_norms
 from neurofocus.training.state import EpochRecord, SavedState, TrainingState
 from neurofocus.training.validation import class_weights, validation_scores
 
@@ -76,6 +79,8 @@ def train_fold(model: UniAdaFocus, job: FoldTraining, saved: SavedState | None =
     Raises:
         NeurofocusError: the loss is not finite.
     """
+    if part()[1] > 1:
+        share_batch_norms(model)
     state = _start(model, job, saved)
     if _is_done(state, job.config):
         return state
@@ -84,7 +89,9 @@ def train_fold(model: UniAdaFocus, job: FoldTraining, saved: SavedState | None =
     length = len(job.training)
     with (
         EpochProgress(job.stream[1], job.config.epochs, length) as progress,
-        ScalarLog(job.folder / "tensorboard", on=job.config.tensorboard, first=len(state.history)) as scalars,
+        ScalarLog(
+            job.folder / "tensorboard", on=job.config.tensorboard and is_main(), first=len(state.history)
+        ) as scalars,
     ):
         engine.add_event_handler(Events.EPOCH_STARTED, _begin_epoch, state, job)
         engine.add_event_handler(Events.ITERATION_COMPLETED, progress.advance)
@@ -149,36 +156,49 @@ def _make_step(state: TrainingState, job: FoldTraining, weights: Tensor | None) 
     """Return the function that Ignite calls with every batch."""
     device = next(state.model.parameters()).device
     precision = Precision(job.config.amp, device)
-    weights = None if weights is None else weights.to(device)
+    other = part()[:1] if part()[0] else ()  # processes that share a batch drop other units each
+    on_device = None if weights is None else weights.to(device)
 
     def step(engine: Engine, batch: Batch) -> float:
         epoch, iteration = engine.state.epoch - 1, (engine.state.iteration - 1) % engine.state.epoch_length
         state.model.train()
-        # Dropout draws from the global stream; everything else from a generator of its own.
-        torch.manual_seed(derive_seed("dropout", *job.stream, epoch, iteration))
-        generator = torch.Generator().manual_seed(derive_seed("loss", *job.stream, epoch, iteration))
+        # Dropout draws from the global stream; everything else from a stream of its own.
+        torch.manual_seed(derive_seed("dropout", *job.stream, epoch, iteration, *other))
+        draws, share = _share(job, weights, epoch, iteration)
         with precision.autocast():
             terms = uni_adafocus_loss(
                 state.model,
                 batch["frames"].to(device, non_blocking=True),
                 batch["label"].to(device, non_blocking=True),
                 objective=job.config.objective,
-                class_weights=weights,
-                generator=generator,
+                class_weights=on_device,
+                draws=draws,
             )
-        values = torch.stack([getattr(terms, name).detach().float() for name in _TERMS]).tolist()
+        values = share.values(terms, _TERMS)
         _require_finite(values[0], f"training loss in epoch {epoch + 1}, iteration {iteration + 1}", job)
-        _update(state, terms.total, job.config.grad_clip)
+        _update(state, share.total(terms), job.config.grad_clip)
         engine.state.losses.append(values)
-        return float(values[0])
+        return values[0]
 
     return step
+
+
+def _share(job: FoldTraining, weights: Tensor | None, epoch: int, iteration: int) -> tuple[Draws, BatchShare]:
+    """Return the random numbers and the weight of this process's part of a batch."""
+    dataset, sampler = job.training.dataset, job.training.batch_sampler
+    assert isinstance(dataset, FrameDataset) and isinstance(sampler, EpochBatchSampler)
+    batch = sampler.whole_batches()[iteration]
+    mine = sampler.mine(len(batch))
+    labels = torch.tensor([dataset.labels[position] for position in batch])
+    generator = torch.Generator().manual_seed(derive_seed("loss", *job.stream, epoch, iteration))
+    return Draws(generator, mine.start, len(batch)), BatchShare.of(labels, mine, weights)
 
 
 def _update(state: TrainingState, loss: Tensor, grad_clip: float | None) -> None:
     """Take one optimiser step; under fp16 a step with overflowing gradients is skipped."""
     state.optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(state.scaler.scale(loss))
+    sum_gradients(state.model)
     if grad_clip is not None:
         state.scaler.unscale_(state.optimizer)
         nn.utils.clip_grad_norm_(state.model.parameters(), grad_clip)
@@ -211,7 +231,8 @@ def _finish_epoch(
             roc_auc=scores.roc_auc,
         )
         state.add(record)
-    state.save(job.folder / LAST_CHECKPOINT, job.identity)
+    if is_main():
+        state.save(job.folder / LAST_CHECKPOINT, job.identity)
     _LOGGER.debug("validated and saved in %.2f s", time.perf_counter() - started)
     return record
 

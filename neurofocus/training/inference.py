@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from neurofocus.data.dataset import Batch
 from neurofocus.model.outputs import UniAdaFocusOutput
 from neurofocus.model.uni_adafocus import UniAdaFocus
+from neurofocus.training.distributed import gather_cases
 
 __all__ = ["evaluating", "predict_frames", "predict_logits", "quiet_engine"]
 
@@ -51,7 +52,10 @@ def predict_frames(model: UniAdaFocus, frames: Tensor) -> tuple[npt.NDArray[np.f
 
 
 def predict_logits(model: UniAdaFocus, loader: DataLoader[Batch]) -> Tensor:
-    """Return the last step's logits of every case, float64 [N, K] on the CPU, in the dataset's order."""
+    """Return the last step's logits of every case, float64 [N, K] on the CPU, in the dataset's order.
+
+    Processes that share the work each bring a loader of their part and get the whole.
+    """
     found: dict[int, Tensor] = {}
 
     def step(engine: Engine, batch: Batch) -> None:
@@ -60,8 +64,10 @@ def predict_logits(model: UniAdaFocus, loader: DataLoader[Batch]) -> Tensor:
             logits = output.logits[:, -1].double().cpu()
         found.update(zip(batch["index"].tolist(), logits, strict=True))
 
-    quiet_engine(step).run(loader)
-    return torch.stack([found[index] for index in sorted(found)])
+    if len(loader):
+        quiet_engine(step).run(loader)
+    whole = gather_cases(found)
+    return torch.stack([whole[index] for index in sorted(whole)])
 
 
 def quiet_engine(step: Callable[[Engine, Batch], Any]) -> Engine:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from neurofocus.model.draws import Draws
 from neurofocus.model.frame_sampling import expected_frame_loss, num_mc_draws
 from neurofocus.model.outputs import Decision, FocusOutput, GlanceOutput
 from neurofocus.model.uni_adafocus import UniAdaFocus
@@ -92,7 +93,7 @@ def uni_adafocus_loss(
     *,
     objective: ObjectiveConfig,
     class_weights: Tensor | None,
-    generator: torch.Generator,
+    draws: Draws,
 ) -> LossTerms:
     """Run the model as in training and return the objective of one batch (Eq. 22).
 
@@ -102,13 +103,13 @@ def uni_adafocus_loss(
         labels: class indices, int64 [B].
         objective: which terms are on.
         class_weights: [K], or None.
-        generator: draws glance frames, focus frames, random boxes and Monte Carlo samples. Dropout is the only
+        draws: draws glance frames, focus frames, random boxes and Monte Carlo samples. Dropout is the only
             other randomness.
     """
     cross_entropy = _CrossEntropy(labels, class_weights, objective.label_smoothing)
-    glance = model.glance(frames, generator=generator)
+    glance = model.glance(frames, draws=draws)
     decision = model.decide(glance, stop_gradient=objective.stop_gradient)
-    passes = _focus_passes(model, frames, decision, objective, generator)
+    passes = _focus_passes(model, frames, decision, objective, draws)
     logits = [model.classify(glance, focus) for focus in passes]
 
     classification = cross_entropy.mean_of(logits)
@@ -122,7 +123,7 @@ def uni_adafocus_loss(
         global_auxiliary = cross_entropy(global_logits)
     if model.temporal_policy is not None:
         frame_losses = cross_entropy.per_step(global_logits.detach())
-        expected = _expected_loss(model, decision, frame_losses, objective.num_mc_samples, generator)
+        expected = _expected_loss(model, decision, frame_losses, objective.num_mc_samples, draws)
         temporal = cross_entropy.weighted_mean(expected)
     if objective.policy_gradient == "features":
         spatial = cross_entropy(_box_logits(model, glance, decision))
@@ -145,18 +146,18 @@ def _focus_passes(
     frames: Tensor,
     decision: Decision,
     objective: ObjectiveConfig,
-    generator: torch.Generator,
+    draws: Draws,
 ) -> list[FocusOutput]:
     """Focus with the policy's boxes and, for diversity, again with random ones on the same frames (Eq. 12).
 
     f_L sees both passes as one batch, so that its batch statistics cover both. Pixels train the policy only where
     the objective says so (Eq. 8); otherwise the boxes are constants here.
     """
-    indices = model.select_frames(decision, generator=generator)
+    indices = model.select_frames(decision, draws=draws)
     placed = decision if objective.policy_gradient == "pixels" else decision.detach()
     boxes = [model.place_boxes(placed, indices)]
     if objective.diversity:
-        boxes.append(model.draw_boxes(indices, generator=generator))
+        boxes.append(model.draw_boxes(indices, draws=draws))
     patches = [model.crop(frames, chosen, indices) for chosen in boxes]
     features = model.encode_patches(torch.cat(patches)).chunk(len(patches))
     return [FocusOutput(indices, *result) for result in zip(boxes, patches, features, strict=True)]
@@ -191,7 +192,7 @@ def _expected_loss(
     decision: Decision,
     frame_losses: Tensor,
     num_samples: int,
-    generator: torch.Generator,
+    draws: Draws,
 ) -> Tensor:
     """Return Eq. 21 among the glance frames, [B], from FC_G's loss on each of them, [B, T] (appendix C)."""
     config = model.config
@@ -200,5 +201,5 @@ def _expected_loss(
         frame_losses,
         num_draws=num_mc_draws(config.num_frames, config.num_glance_frames, config.num_focus_frames),
         num_samples=num_samples,
-        generator=generator,
+        draws=draws,
     )

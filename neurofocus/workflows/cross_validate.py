@@ -4,7 +4,9 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import torch
 
 from neurofocus.data.frames import FrameGrid
 from neurofocus.data.preprocess import PreparedCase
@@ -13,15 +15,16 @@ from neurofocus.files import locked
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.schema.load import load_cohort_spec, load_run_config
 from neurofocus.schema.run import RunConfig
+from neurofocus.training.distributed import is_main, joined, main_first, part
 from neurofocus.workflows.cohort_setup import CohortSetup, find_data, prepare_scans, set_up_cohort
 from neurofocus.workflows.device import choose_device
 from neurofocus.workflows.fold import FoldJob
-from neurofocus.workflows.fold_pool import run_folds
+from neurofocus.workflows.fold_pool import run_folds, run_free_folds
 from neurofocus.workflows.fold_record import FoldResult, finished_fold
 from neurofocus.workflows.gather import gather
 from neurofocus.workflows.run_record import open_run
 
-__all__ = ["CrossValidationResult", "cross_validate", "run_config"]
+__all__ = ["CrossValidationResult", "cross_validate", "missing_folds", "run_config"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -58,7 +61,7 @@ def cross_validate(
     *,
     data: Path | None = None,
     out: Path | None = None,
-    fold: int | None = None,
+    fold: int | Literal["next"] | None = None,
     fresh: bool = False,
     device: str = "auto",
 ) -> CrossValidationResult:
@@ -68,37 +71,96 @@ def cross_validate(
         config: its ``cohort`` names the cohort.
         data: the cohort's folder; simulated cohorts need none.
         out: the run folder; none: ``runs/COHORT``.
-        fold: train and test only this fold (from 1); the call that finds all folds done gathers them.
+        fold: train and test only this fold (from 1), or with "next" the folds that nobody works on, until there is
+            none; the call that finds all folds done gathers them.
         fresh: remove an older run in ``out`` first.
         device: auto, cpu, cuda or cuda:N.
 
     Raises:
         NeurofocusError: whatever the user can mend, in one line.
     """
+    config, spec = _checked(config)
+    if fold not in (None, "next", *range(1, config.data.folds + 1)):
+        raise ConfigError(f"--fold {fold}: accepted are 1 to {config.data.folds} (data.folds), or next")
+    call = _Call(data, out or Path("runs") / spec.name, fold, fresh)
+    with joined(choose_device(device)) as chosen:
+        return _cross_validate(config, spec, call, chosen)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What one call of ``cross_validate`` was asked for."""
+
+    data: Path | None
+    out: Path
+    fold: int | Literal["next"] | None
+    fresh: bool
+
+    @property
+    def lock(self) -> Path:
+        """Beside the run folder: --fresh empties the folder itself."""
+        return self.out.resolve().with_name(f".{self.out.resolve().name}.lock")
+
+
+def missing_folds(
+    config: RunConfig, *, data: Path | None = None, out: Path | None = None, fresh: bool = False
+) -> tuple[Path, list[int]]:
+    """Set up a run and prepare its scans; return its folder and the folds that are still to be run.
+
+    Raises:
+        NeurofocusError: as ``cross_validate`` raises it.
+    """
+    config, spec = _checked(config)
+    call = _Call(data, out or Path("runs") / spec.name, None, fresh)
+    _set_up(config, spec, call)
+    done = {result.fold for result in _finished(call.out, config, spec)}
+    return call.out, [number for number in range(1, config.data.folds + 1) if number not in done]
+
+
+def _checked(config: RunConfig) -> tuple[RunConfig, CohortSpec]:
     if config.cohort is None:
         raise ConfigError("cohort: not set; name a shipped cohort or a cohort YAML file")
     spec = load_cohort_spec(config.cohort)
-    config = _fitted(config, spec)
-    if fold is not None and not 1 <= fold <= config.data.folds:
-        raise ConfigError(f"--fold {fold}: accepted are 1 to {config.data.folds} (data.folds)")
-    chosen = choose_device(device)
-    out = out or Path("runs") / spec.name
-    lock = out.resolve().with_name(f".{out.resolve().name}.lock")  # beside it: --fresh empties the folder
-    root = find_data(spec, data)
-    with locked(lock):
-        record = open_run(out, config, fresh=fresh)
-        setup = set_up_cohort(spec, root, config, out)
-    cases, grid = prepare_scans(setup, config)
-    numbers = [fold] if fold is not None else range(1, config.data.folds + 1)
+    return _fitted(config, spec), spec
+
+
+def _set_up(
+    config: RunConfig, spec: CohortSpec, call: _Call
+) -> tuple[dict[str, Any], CohortSetup, list[PreparedCase], FrameGrid]:
+    """Open the run folder, read the cohort, prepare its scans; of several processes the first goes ahead."""
+    with main_first():
+        root = find_data(spec, call.data)
+        with locked(call.lock):
+            record = open_run(call.out, config, fresh=call.fresh and is_main())
+            setup = set_up_cohort(spec, root, config, call.out)
+        cases, grid = prepare_scans(setup, config)
+    return record, setup, cases, grid
+
+
+def _cross_validate(
+    config: RunConfig, spec: CohortSpec, call: _Call, device: torch.device
+) -> CrossValidationResult:
+    out = call.out
+    record, setup, cases, grid = _set_up(config, spec, call)
+    numbers = [call.fold] if isinstance(call.fold, int) else range(1, config.data.folds + 1)
     jobs = ((_fold_job(number, config, setup, cases, grid), _fold_folder(out, number)) for number in numbers)
-    run_folds(jobs, device=chosen, parallel=config.parallel_folds if fold is None else 1)
-    with locked(lock):
-        results = _finished(out, config, spec)
-        if len(results) < config.data.folds:
-            missing = sorted(set(range(1, config.data.folds + 1)) - {result.fold for result in results})
-            message = f"folds {', '.join(map(str, missing))} of {config.data.folds} are still to be run"
-            return CrossValidationResult(out, complete=False, metrics=None, message=message)
-        metrics = gather(out, record, config, setup, cases=cases, results=results)
+    if call.fold == "next":
+        run_free_folds(jobs, device=device)
+    else:
+        alone = call.fold is not None or part()[1] > 1
+        run_folds(jobs, device=device, parallel=1 if alone else config.parallel_folds)
+    with main_first():
+        if not is_main():
+            return CrossValidationResult(
+                out, complete=False, metrics=None, message="the first process gathers"
+            )
+        with locked(call.lock):
+            results = _finished(out, config, spec)
+            if len(results) < config.data.folds:
+                missing = sorted(set(range(1, config.data.folds + 1)) - {result.fold for result in results})
+                message = f"folds {', '.join(map(str, missing))} of {config.data.folds} are still to be run"
+                return CrossValidationResult(out, complete=False, metrics=None, message=message)
+            metrics = gather(out, record, config, setup, cases=cases, results=results)
     return CrossValidationResult(out, complete=True, metrics=metrics, message="all folds are done")
 
 

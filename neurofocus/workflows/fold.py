@@ -28,6 +28,7 @@ from neurofocus.files import sweep_partial
 from neurofocus.model.cost import measure_cost
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.run import RunConfig
+from neurofocus.training.distributed import is_main, main_first, part
 from neurofocus.training.engine import LAST_CHECKPOINT, FoldTraining, train_fold
 from neurofocus.training.inference import predict_logits
 from neurofocus.training.reproducible import reproducible
@@ -35,7 +36,7 @@ from neurofocus.training.state import TrainingState, load_saved
 from neurofocus.workflows.fold_record import FoldResult, finished_fold, mark_done, write_outputs
 from neurofocus.workflows.run_record import config_hash
 
-__all__ = ["FoldJob", "run_fold"]
+__all__ = ["FoldBusyError", "FoldJob", "run_fold"]
 
 _COLUMNS = ["participant_id", "session_id", "label", "role"]
 # Long enough for the data workers of a killed run to notice and let go of its lock.
@@ -92,27 +93,33 @@ class FoldJob:
         )
 
 
-def run_fold(job: FoldJob, folder: Path, *, device: torch.device | str = "cpu") -> FoldResult:
+class FoldBusyError(NeurofocusError):
+    """Another process is working on the fold."""
+
+
+def run_fold(
+    job: FoldJob, folder: Path, *, device: torch.device | str = "cpu", patience: float = _LOCK_SECONDS
+) -> FoldResult:
     """Train a fold, or continue, or just read it if it is done.
 
     Args:
         job: what to do.
         folder: of this fold alone.
         device: where to compute.
+        patience: seconds to wait for another process that works on the fold.
 
     Raises:
-        NeurofocusError: another process is at it, the loss is not finite, or the disk is full.
+        FoldBusyError: another process is at it.
+        NeurofocusError: the loss is not finite, or the disk is full.
         ConfigError: the folder was started with other settings or scans.
         CohortError: too few cases for training or validation.
         BundleError: the checkpoint is damaged.
     """
     _check(job)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder, job.fold):
+    with _alone(folder, job.fold, patience):
         identity = job.identity()
         if (result := finished_fold(folder, job.classes, identity)) is not None:
             return result
-        sweep_partial(folder)
         saved = load_saved(folder / LAST_CHECKPOINT, identity)
         threads = _threads(job.config) if saved is None else int(saved.identity["threads"])
         with reproducible(threads=threads, deterministic=job.config.train.deterministic):
@@ -125,14 +132,20 @@ def run_fold(job: FoldJob, folder: Path, *, device: torch.device | str = "cpu") 
                     job.dataset("train"),
                     job.config.train.batch_size,
                     num_workers=job.config.data.num_workers,
+                    part=part(),
                 ),
-                validation=evaluation_loader(job.dataset("validation"), job.config.train.batch_size),
+                validation=evaluation_loader(
+                    job.dataset("validation"), job.config.train.batch_size, part=part()
+                ),
                 folder=folder,
                 identity={**identity, "threads": threads},
             )
             state = train_fold(model, training, saved)
-            _conclude(job, folder, state, {"threads": threads, "device": torch.device(device).type})
-        mark_done(folder, identity)
+            how = {"threads": threads, "processes": part()[1], "device": torch.device(device).type}
+            _conclude(job, folder, state, how)
+        with main_first():
+            if is_main():
+                mark_done(folder, identity)
     result = finished_fold(folder, job.classes, identity)
     if result is None:
         raise NeurofocusError(f"{folder}: changed while it was written; run the same command again")
@@ -140,12 +153,27 @@ def run_fold(job: FoldJob, folder: Path, *, device: torch.device | str = "cpu") 
 
 
 @contextmanager
-def _locked(folder: Path, fold: int) -> Iterator[None]:
-    lock = FileLock(folder / ".lock", timeout=_LOCK_SECONDS)
+def _alone(folder: Path, fold: int, patience: float) -> Iterator[None]:
+    """Keep other runs out of the fold's folder; of processes that share the fold, the first holds the lock."""
+    if not is_main():
+        with main_first():  # until the first one has the lock and has swept
+            pass
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder, fold, patience):
+        with main_first():
+            sweep_partial(folder)
+        yield
+
+
+@contextmanager
+def _locked(folder: Path, fold: int, patience: float) -> Iterator[None]:
+    lock = FileLock(folder / ".lock", timeout=patience)
     try:
         lock.acquire()
     except Timeout:
-        raise NeurofocusError(
+        raise FoldBusyError(
             f"{folder}: another process is working on fold {fold}; wait until it is done, "
             "or choose another --out"
         ) from None
@@ -188,7 +216,8 @@ def _conclude(job: FoldJob, folder: Path, state: TrainingState, how: Mapping[str
     gflops = measure_cost(job.config.model).gflops
     predictions = _prediction_table(job, test, decide(test, threshold), gflops)
     chosen = {"fold": job.fold, "threshold": threshold, "cases": len(validation), "gflops": gflops}
-    write_outputs(folder, state, predictions, {**chosen, **how})
+    if is_main():
+        write_outputs(folder, state, predictions, {**chosen, **how})
 
 
 def _probabilities(job: FoldJob, model: UniAdaFocus, role: Role) -> npt.NDArray[np.float64]:
@@ -196,7 +225,7 @@ def _probabilities(job: FoldJob, model: UniAdaFocus, role: Role) -> npt.NDArray[
     dataset = job.dataset(role)
     if len(dataset) == 0:
         return np.zeros((0, len(job.classes)))
-    loader = evaluation_loader(dataset, job.config.train.batch_size)
+    loader = evaluation_loader(dataset, job.config.train.batch_size, part=part())
     return np.asarray(predict_logits(model, loader).softmax(-1).numpy(), dtype=np.float64)
 
 

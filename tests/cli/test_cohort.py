@@ -8,6 +8,7 @@ import pytest
 
 from neurofocus.resources import list_resources
 from neurofocus.schema.load import load_cohort_spec
+from neurofocus.tables import read_tsv
 
 Command = Callable[..., int]
 Shown = pytest.CaptureFixture[str]
@@ -59,6 +60,8 @@ def test_a_file_of_ones_own(command: Command, capsys: Shown, tiny_cohort: Path) 
         (["show"], "Missing argument 'name'"),
         (["show", "demo", "more"], "unexpected extra argument"),
         (["list", "--jsn"], "No such option: --jsn"),
+        (["scan", "bids", "--out", "x.tsv"], "cohort 'bids': no data folder; give it with --data DIR"),
+        (["scan", "bids", "--data", ".", "--out", "x.csv"], "--out x.csv: the table is tab-separated"),
     ],
 )
 def test_mistakes_are_one_line(command: Command, capsys: Shown, arguments: list[str], words: str) -> None:
@@ -67,3 +70,33 @@ def test_mistakes_are_one_line(command: Command, capsys: Shown, arguments: list[
     assert words in shown.err
     assert shown.err.count("\n") == 1
     assert not shown.out
+
+
+def test_scan_writes_the_table_and_prints_the_flow(
+    command: Command, capsys: Shown, tiny_cohort: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "new" / "scans.tsv"
+    assert command("cohort", "scan", tiny_cohort, "--data", tiny_data, "--out", out) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["16", "participants", "listed", "(AD", "8,", "CN", "8)"]
+    assert lines[-1].startswith(f"{out}: 16 scans; check it with")
+    table = read_tsv(out, numbers=["age"])
+    assert set(table["label"]) == {"AD", "CN"}
+    assert all(Path(path).is_file() for path in table["path"])
+    assert all(source.startswith("participants.tsv") for source in table["diagnosis_source"])
+
+
+def test_scan_as_json(
+    command: Command, capsys: Shown, tiny_cohort: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "scans.tsv"
+    assert command("cohort", "scan", tiny_cohort, "--data", tiny_data, "--out", out, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["scans"], found["warnings"]) == (16, [])
+    assert found["flow"][-1] == {
+        "step": "scans used",
+        "count": 16,
+        "by_label": {"AD": 8, "CN": 8},
+        "kind": "kept",
+        "unit": "scans",
+    }

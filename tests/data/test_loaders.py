@@ -148,3 +148,24 @@ def is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(4, 40), st.integers(4, 12), st.integers(1, 4))
+def test_processes_divide_every_batch_among_them(size: int, batch: int, processes: int) -> None:
+    samplers = [EpochBatchSampler(size, batch, (1, 1), (number, processes)) for number in range(processes)]
+    whole = samplers[0].whole_batches()
+    parts = list(zip(*samplers, strict=True))
+    assert [[case for cases in part for case in cases] for part in parts] == whole
+    assert all(cases for part in parts for cases in part)
+    rest = size - sum(len(cases) for cases in whole)
+    assert rest < max(2, processes)
+
+
+def test_processes_divide_the_cases_to_evaluate() -> None:
+    dataset = make_dataset(training=False)
+    found = [
+        [batch["index"].tolist() for batch in evaluation_loader(dataset, 2, part=(number, 2))]
+        for number in (0, 1)
+    ]
+    assert found == [[[0, 1], [4, 5], [8]], [[2, 3], [6, 7]]]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from neurofocus.data.frames import FrameGrid, frame_grid, sample_frame_indices
 from neurofocus.explain.attribution import attribute
 from neurofocus.explain.saliency import CaseSaliency, SaliencyOptions, case_saliency
+from neurofocus.model.draws import Draws
 from neurofocus.model.encoders.protocol import Encoder
 from neurofocus.model.outputs import FocusOutput
 from neurofocus.model.patches import crop_and_resize, crop_matrices
@@ -254,7 +255,7 @@ def trained() -> UniAdaFocus:
     for _ in range(60):
         frames, labels = _toy(8, generator)
         loss = uni_adafocus_loss(
-            model, frames, labels, objective=objective, class_weights=None, generator=generator
+            model, frames, labels, objective=objective, class_weights=None, draws=Draws(generator)
         )
         optimizer.zero_grad()
         loss.total.backward()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from neurofocus.model import frame_sampling
+from neurofocus.model.draws import Draws
 from neurofocus.model.frame_sampling import (
     draw_frames,
     expected_frame_loss,
@@ -19,12 +20,12 @@ from neurofocus.model.frame_sampling import (
 )
 
 
-def _generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+def _draws(seed: int = 0) -> Draws:
+    return Draws(torch.Generator().manual_seed(seed))
 
 
 def _weights(batch: int, bins: int, seed: int, scale: float = 2.0) -> Tensor:
-    return (scale * torch.randn(batch, bins, generator=_generator(seed))).softmax(-1)
+    return (scale * torch.randn(batch, bins, generator=torch.Generator().manual_seed(seed))).softmax(-1)
 
 
 def _assert_valid(indices: Tensor, shape: tuple[int, int], num_frames: int) -> None:
@@ -36,13 +37,13 @@ def _assert_valid(indices: Tensor, shape: tuple[int, int], num_frames: int) -> N
 
 
 def test_glance_frames_are_the_middles_of_their_groups() -> None:
-    assert glance_frame_indices(2, 48, 16, generator=None).tolist() == [list(range(1, 48, 3))] * 2
-    assert glance_frame_indices(1, 8, 8, generator=None).tolist() == [list(range(8))]
-    assert glance_frame_indices(1, 8, 2, generator=None).tolist() == [[2, 6]]
+    assert glance_frame_indices(2, 48, 16, draws=None).tolist() == [list(range(1, 48, 3))] * 2
+    assert glance_frame_indices(1, 8, 8, draws=None).tolist() == [list(range(8))]
+    assert glance_frame_indices(1, 8, 2, draws=None).tolist() == [[2, 6]]
 
 
 def test_random_glance_frames_cover_their_group_evenly() -> None:
-    indices = glance_frame_indices(3000, 12, 4, generator=_generator())
+    indices = glance_frame_indices(3000, 12, 4, draws=_draws())
     _assert_valid(indices, (3000, 4), 12)
     assert (indices // 3 == torch.arange(4)).all()
     counts = torch.bincount(indices.flatten(), minlength=12)
@@ -75,9 +76,9 @@ def test_every_selection_is_strictly_increasing_and_in_range(
     weights = _weights(2, bins, seed, scale)
     for indices in (
         quantile_frames(weights, frames, wanted),
-        draw_frames(weights, frames, wanted, generator=_generator(seed)),
-        uniform_frames(2, frames, wanted, generator=None),
-        uniform_frames(2, frames, wanted, generator=_generator(seed)),
+        draw_frames(weights, frames, wanted, draws=_draws(seed)),
+        uniform_frames(2, frames, wanted, draws=None),
+        uniform_frames(2, frames, wanted, draws=_draws(seed)),
     ):
         _assert_valid(indices, (2, wanted), frames)
 
@@ -89,9 +90,9 @@ def test_quantiles_follow_the_mass() -> None:
 
 
 def test_uniform_frames_sit_in_the_middle_of_their_segments() -> None:
-    assert uniform_frames(1, 48, 16, generator=None).tolist() == [list(range(1, 48, 3))]
-    assert uniform_frames(1, 10, 4, generator=None).tolist() == [[1, 3, 6, 8]]
-    assert uniform_frames(1, 6, 6, generator=None).tolist() == [list(range(6))]
+    assert uniform_frames(1, 48, 16, draws=None).tolist() == [list(range(1, 48, 3))]
+    assert uniform_frames(1, 10, 4, draws=None).tolist() == [[1, 3, 6, 8]]
+    assert uniform_frames(1, 6, 6, draws=None).tolist() == [list(range(6))]
 
 
 def test_drawn_frames_have_the_distribution_of_sequential_draws() -> None:
@@ -103,7 +104,7 @@ def test_drawn_frames_have_the_distribution_of_sequential_draws() -> None:
         chance = (share[first] * share[second] / (1 - share[first])).item()
         probability[pair] = probability.get(pair, 0) + chance
     number = 20_000
-    drawn = draw_frames(weights.expand(number, 3), 6, 2, generator=_generator())
+    drawn = draw_frames(weights.expand(number, 3), 6, 2, draws=_draws())
     for pair, chance in probability.items():
         seen = (drawn == torch.tensor(pair)).all(1).double().mean().item()
         assert seen == pytest.approx(chance, abs=5 * (chance * (1 - chance) / number) ** 0.5)
@@ -133,13 +134,11 @@ def test_given_draws_the_estimate_is_eq_21_as_written(
 ) -> None:
     orders = list(permutations(range(4)))
     monkeypatch.setattr(
-        frame_sampling, "_draw_order", lambda weights, generator: torch.tensor(orders).expand(2, -1, -1)
+        frame_sampling, "_draw_order", lambda weights, draws: torch.tensor(orders).expand(2, -1, -1)
     )
     weights = _weights(2, 4, seed=1).double().requires_grad_()
-    losses = torch.rand(2, 4, generator=_generator(2)) * 3
-    estimate = expected_frame_loss(
-        weights, losses, num_draws=num_draws, num_samples=24, generator=_generator()
-    )
+    losses = torch.rand(2, 4, generator=torch.Generator().manual_seed(2)) * 3
+    estimate = expected_frame_loss(weights, losses, num_draws=num_draws, num_samples=24, draws=_draws())
     (gradient,) = torch.autograd.grad(estimate.sum(), weights)
     expected = torch.stack(
         [_eq_21(w, lo.double(), orders, num_draws) for w, lo in zip(weights, losses, strict=True)]
@@ -172,9 +171,7 @@ def test_estimate_and_gradient_converge_to_the_enumerated_expectation(num_draws:
     )
     assert decomposed.item() == pytest.approx(direct.item(), rel=1e-9)
     (expected_gradient,) = torch.autograd.grad(decomposed, weights)
-    estimate = expected_frame_loss(
-        weights, losses, num_draws=num_draws, num_samples=60_000, generator=_generator(4)
-    )
+    estimate = expected_frame_loss(weights, losses, num_draws=num_draws, num_samples=60_000, draws=_draws(4))
     (gradient,) = torch.autograd.grad(estimate.sum(), weights)
     assert estimate.item() == pytest.approx(direct.item(), abs=0.01)
     torch.testing.assert_close(gradient, expected_gradient, rtol=0.02, atol=0.02)
@@ -184,7 +181,7 @@ def test_minimising_moves_weight_to_frames_with_small_loss() -> None:
     logits = torch.zeros(1, 4, requires_grad=True)
     losses = torch.tensor([[0.1, 1.0, 2.0, 0.5]], requires_grad=True)
     expected_frame_loss(
-        logits.softmax(-1), losses, num_draws=2, num_samples=512, generator=_generator()
+        logits.softmax(-1), losses, num_draws=2, num_samples=512, draws=_draws()
     ).sum().backward()
     assert logits.grad is not None
     assert logits.grad[0].argsort().tolist() == [0, 3, 1, 2]
@@ -194,9 +191,7 @@ def test_minimising_moves_weight_to_frames_with_small_loss() -> None:
 def test_peaked_weights_keep_estimate_and_gradient_finite() -> None:
     logits = torch.tensor([[200.0, 0.0, -200.0, 0.0]], requires_grad=True)
     losses = torch.tensor([[0.5, 1.0, 2.0, 3.0]])
-    estimate = expected_frame_loss(
-        logits.softmax(-1), losses, num_draws=4, num_samples=64, generator=_generator()
-    )
+    estimate = expected_frame_loss(logits.softmax(-1), losses, num_draws=4, num_samples=64, draws=_draws())
     estimate.sum().backward()
     assert 0.5 <= estimate.item() <= 3
     assert logits.grad is not None
@@ -216,7 +211,7 @@ def test_memory_does_not_grow_with_the_number_of_draws() -> None:
         weights = _weights(batch, bins, seed=0).requires_grad_()
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
             loss = expected_frame_loss(
-                weights, weights, num_draws=num_draws, num_samples=samples, generator=_generator()
+                weights, weights, num_draws=num_draws, num_samples=samples, draws=_draws()
             )
         assert loss.requires_grad
         return sum(storages.values())

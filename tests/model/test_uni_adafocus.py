@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
+from neurofocus.model.draws import Draws
 from neurofocus.model.outputs import Decision
 from neurofocus.model.patches import boxes_from_actions
 from neurofocus.model.uni_adafocus import UniAdaFocus
@@ -51,8 +52,8 @@ def _frames(batch: int = 2, number: int = 12, channels: int = 1, size: int = 64)
     return level + torch.randn(batch, number, channels, size, size, generator=generator)
 
 
-def _generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+def _draws(seed: int = 0) -> Draws:
+    return Draws(torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize("batch", [1, 3])
@@ -98,7 +99,7 @@ def test_glance_takes_the_middle_of_each_group_or_the_given_frames() -> None:
     with torch.no_grad():
         from_all = model.glance(frames)
         given = model.glance(frames[:, [1, 4, 7, 10]])
-        drawn = model.glance(frames, generator=_generator())
+        drawn = model.glance(frames, draws=_draws())
         two_streams = model(frames, glance_frames=frames[:, [1, 4, 7, 10]])
         one_stream = model(frames)
     assert torch.equal(from_all.global_maps, given.global_maps)
@@ -158,7 +159,7 @@ def test_patches_come_from_the_chosen_frames() -> None:
 @given(st.integers(0, 1000))
 @settings(max_examples=10, deadline=None)
 def test_random_boxes_have_the_patch_size_and_stay_inside(seed: int) -> None:
-    boxes = _MODEL.draw_boxes(torch.zeros(3, 5, dtype=torch.int64), generator=_generator(seed))
+    boxes = _MODEL.draw_boxes(torch.zeros(3, 5, dtype=torch.int64), draws=_draws(seed))
     assert boxes.shape == (3, 5, 4)
     assert (boxes[..., 2:] == 32).all()
     assert ((boxes[..., :2] >= 16) & (boxes[..., :2] <= 48)).all()
@@ -169,7 +170,7 @@ def test_one_box_a_clip() -> None:
     model, frames = _model(spatial_policy={"channels": 8, "scope": "clip"}), _frames()
     with torch.no_grad():
         output = model(frames)
-        drawn = model.focus(frames, output.decision, generator=_generator(), random_boxes=True)
+        drawn = model.focus(frames, output.decision, draws=_draws(), random_boxes=True)
     torch.testing.assert_close(output.boxes, output.boxes[:, :1].expand(-1, 5, -1))
     assert (drawn.boxes == drawn.boxes[:, :1]).all()
     assert not torch.equal(drawn.boxes[0], drawn.boxes[1])
@@ -189,17 +190,17 @@ def test_frames_follow_the_weights() -> None:
     weights = torch.tensor([[0.0, 0.0, 1.0, 0.0]])
     decision = Decision(torch.full((1, 4, 4), 0.5), torch.zeros(1, 4, 4), weights)
     assert model.select_frames(decision).tolist() == [[6, 7, 8, 9, 10]]
-    drawn = model.select_frames(decision, generator=_generator())
+    drawn = model.select_frames(decision, draws=_draws())
     assert {6, 7, 8} < set(drawn[0].tolist())
     assert frames.shape[1] == 12
 
 
-def test_random_choices_depend_on_the_generator_alone() -> None:
+def test_random_choices_depend_on_the_draws_alone() -> None:
     model, frames = _model(), _frames()
     with torch.no_grad():
         decision = model.decide(model.glance(frames))
         first, again, other = (
-            model.focus(frames, decision, generator=_generator(seed), random_boxes=True) for seed in (1, 1, 2)
+            model.focus(frames, decision, draws=_draws(seed), random_boxes=True) for seed in (1, 1, 2)
         )
     assert torch.equal(first.local_features, again.local_features)
     assert torch.equal(first.boxes, again.boxes)
@@ -227,7 +228,7 @@ def test_misuse_is_refused() -> None:
         decision = model.decide(model.glance(frames))
         with pytest.raises(ValueError, match="accepted after B"):
             model.focus(frames[:, :4], decision)
-        with pytest.raises(ValueError, match="need a generator"):
+        with pytest.raises(ValueError, match="need draws"):
             model.focus(frames, decision, random_boxes=True)
 
 

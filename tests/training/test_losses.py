@@ -9,6 +9,7 @@ from sklearn.metrics import log_loss
 from torch import Tensor
 from torch.nn import functional
 
+from neurofocus.model.draws import Draws
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.model import ModelConfig
 from neurofocus.schema.run import ObjectiveConfig
@@ -42,8 +43,8 @@ def _frames(seed: int = 1) -> Tensor:
     return torch.randn(3, 8, 1, 1, 1, generator=generator) + torch.randn(3, 8, 1, 64, 64, generator=generator)
 
 
-def _generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+def _draws(seed: int = 0) -> Draws:
+    return Draws(torch.Generator().manual_seed(seed))
 
 
 def _loss(
@@ -55,7 +56,7 @@ def _loss(
         LABELS,
         objective=ObjectiveConfig.model_validate(objective),
         class_weights=class_weights,
-        generator=_generator(seed),
+        draws=_draws(seed),
     )
 
 
@@ -174,11 +175,11 @@ def test_dropout_is_the_only_global_randomness() -> None:
 
 def _replay(model: UniAdaFocus, seed: int = 0) -> tuple[Any, Any, list[Any]]:
     """The stages with the loss's draws, in its order: glance, focus frames, random boxes."""
-    generator = _generator(seed)
-    glance = model.glance(_frames(), generator=generator)
+    draws = _draws(seed)
+    glance = model.glance(_frames(), draws=draws)
     decision = model.decide(glance)
-    indices = model.select_frames(decision, generator=generator)
-    boxes = [model.place_boxes(decision, indices), model.draw_boxes(indices, generator=generator)]
+    indices = model.select_frames(decision, draws=draws)
+    boxes = [model.place_boxes(decision, indices), model.draw_boxes(indices, draws=draws)]
     return glance, decision, [model.crop(_frames(), box, indices) for box in boxes]
 
 
@@ -217,17 +218,17 @@ def test_without_diversity_one_pass_has_weight_one() -> None:
 def test_spatial_term_is_a_loss_a_frame_on_the_features_inside_its_box() -> None:
     changes = {"frame_size": 224, "patch_size": 96, "patches": {"antialias": False, "padding": "zeros"}}
     model = _model(**changes)
-    frames = torch.randn(3, 8, 1, 224, 224, generator=_generator(1))
+    frames = torch.randn(3, 8, 1, 224, 224, generator=torch.Generator().manual_seed(1))
     loss = uni_adafocus_loss(
         model,
         frames,
         LABELS,
         objective=ObjectiveConfig(),
         class_weights=None,
-        generator=_generator(),
+        draws=_draws(),
     )
     model = _model(**changes)
-    glance = model.glance(frames, generator=_generator())
+    glance = model.glance(frames, draws=_draws())
     actions = model.decide(glance).actions.flatten(0, 1)
     # The released construction: sizes of 3 to 7 cells on a 7 x 7 map, sampled on a 3 x 3 grid.
     size = 3 + 4 * actions[:, 2:]
