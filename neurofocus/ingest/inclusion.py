@@ -8,6 +8,7 @@ from neurofocus.ingest.labels import class_of, describe_values, refuse_without_l
 from neurofocus.ingest.scans import FoundScans, with_all_columns
 from neurofocus.ingest.selection import first_session, first_variant
 from neurofocus.ingest.series import series_rank, unusable_series
+from neurofocus.ingest.series_geometry import unusable_geometry
 from neurofocus.ingest.values import normal_sex, years
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.tables import MISSING
@@ -18,7 +19,7 @@ __all__ = ["include"]
 def include(found: FoundScans, spec: CohortSpec) -> CohortTable:
     """Apply the rules of a cohort definition to the scans that were found.
 
-    In order: the series may be used; there is a diagnosis; a class lists it; the age lies within the limits; the
+    In order: the series may be used, by its description and its geometry; there is a diagnosis; a class lists it; the age lies within the limits; the
     best scan of its session; the first session of its participant (unless later ones train or count too).
 
     Raises:
@@ -61,6 +62,8 @@ def _apply_rules(frame: pd.DataFrame, spec: CohortSpec) -> tuple[pd.DataFrame, l
         return rows[mask]
 
     reasons = unusable_series(frame["description"], spec.series)
+    usable = reasons == ""
+    reasons[usable] = unusable_geometry(list(frame.loc[usable, "path"]), spec.series)
     rows = frame
     for reason in sorted(set(reasons) - {""}):
         outside = describe_values(frame.loc[reasons == reason, "description"])

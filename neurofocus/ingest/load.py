@@ -4,6 +4,7 @@ from pathlib import Path
 
 from neurofocus.ingest.bids import read_bids
 from neurofocus.ingest.flow import CohortTable, FlowStep
+from neurofocus.ingest.ida import read_ida
 from neurofocus.ingest.inclusion import include
 from neurofocus.ingest.oasis1 import read_oasis1
 from neurofocus.ingest.oasis2 import read_oasis2
@@ -12,7 +13,13 @@ from neurofocus.schema.cohort import CohortSpec
 
 __all__ = ["CohortTable", "FlowStep", "load_cohort"]
 
-_READERS = {"bids": read_bids, "oasis1": read_oasis1, "oasis2": read_oasis2, "oasis3": read_oasis3}
+_READERS = {
+    "bids": read_bids,
+    "ida": read_ida,
+    "oasis1": read_oasis1,
+    "oasis2": read_oasis2,
+    "oasis3": read_oasis3,
+}
 
 
 def load_cohort(spec: CohortSpec, data: Path) -> CohortTable:
