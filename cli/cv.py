@@ -15,13 +15,18 @@ def cv(
         str, typer.Option(help="A shipped cohort (see 'neurofocus cohort list') or a cohort YAML file.")
     ],
     data: Annotated[
-        Path | None, typer.Option(help="The cohort's folder; the demo cohorts need none.")
+        Path | None,
+        typer.Option(help="The cohort's folder, or a table of scans; the demo cohorts need none."),
     ] = None,
     config: ConfigOption = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default: runs/COHORT.")] = None,
     set_: SetOption = None,
     folds: Annotated[
         int | None, typer.Option(help="Number of outer folds; short for --set data.folds=N.")
+    ] = None,
+    splits: Annotated[
+        Path | None,
+        typer.Option(help="Folder of ClinicaDL's k-fold tables (split-0, split-1, …) instead of own folds."),
     ] = None,
     fold: Annotated[
         int | None, typer.Option(help="Run only this fold (from 1); the last one gathers.")
@@ -48,9 +53,8 @@ def cv(
         overrides.append(f"data.folds={folds}")
     if seed is not None:
         overrides.append(f"seed={seed}")
-    result = cross_validate(
-        run_config(cohort, config, overrides), data=data, out=out, fold=fold, fresh=fresh, device=device
-    )
+    settings = run_config(cohort, config, overrides, splits=splits)
+    result = cross_validate(settings, data=data, out=out, fold=fold, fresh=fresh, device=device)
     if as_json:
         print_json({"out": str(result.out), "complete": result.complete, "metrics": result.metrics})
         return

@@ -19,6 +19,7 @@ COHORT_COLUMNS = (
     "sex",
     "site",
     "space",
+    "session_order",
     "visit",
     "image_id",
     "description",
@@ -59,7 +60,7 @@ class CohortTable:
         table: one row a scan, columns ``COHORT_COLUMNS``, sorted by participant and session. ``session_id``
             is "n/a" where the data set has no sessions; ``age`` is float64 (NaN unknown); ``label`` is the
             class index; ``space`` is "template" for scans already in MNI152 space, else "native";
-            ``*_source`` says where a value stands (FILE:COLUMN); text is "n/a" where the archive says nothing.
+            ``session_order`` counts the sessions of a participant in the table from 1, by time; ``*_source`` says where a value stands (FILE:COLUMN); text is "n/a" where the archive says nothing.
         flow: the inclusion flow in order.
         warnings: what a person should know about the table's values.
     """

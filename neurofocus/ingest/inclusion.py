@@ -6,7 +6,7 @@ from neurofocus.errors import CohortError
 from neurofocus.ingest.flow import COHORT_COLUMNS, CohortTable, FlowStep, flow_step
 from neurofocus.ingest.labels import class_of, describe_values, refuse_without_labels
 from neurofocus.ingest.scans import FoundScans, with_all_columns
-from neurofocus.ingest.selection import first_session, first_variant
+from neurofocus.ingest.selection import first_variant, session_order
 from neurofocus.ingest.series import series_rank, unusable_series
 from neurofocus.ingest.values import normal_sex, years
 from neurofocus.schema.cohort import CohortSpec
@@ -42,7 +42,9 @@ def include(found: FoundScans, spec: CohortSpec) -> CohortTable:
             + "); mend the data or the rules in the cohort definition"
         )
     flow = (*found.steps, *dropped, flow_step("scans used", kept["shown"]))
-    table = kept.assign(label=kept["shown"].map(list(spec.classes).index).astype("int64"))
+    table = kept.assign(
+        label=kept["shown"].map(list(spec.classes).index).astype("int64"), session_order=session_order(kept)
+    )
     table = table.sort_values(["participant_id", "session_id"], ignore_index=True)[list(COHORT_COLUMNS)]
     unknown = int(table["age"].isna().sum())
     if unknown and spec.ages.model_fields_set:
@@ -73,5 +75,5 @@ def _apply_rules(frame: pd.DataFrame, spec: CohortSpec) -> tuple[pd.DataFrame, l
     rows = keep(rows, in_age, f"age outside {limits.min:g} to {limits.max:g} years")
     rows = keep(rows, first_variant(rows), "another run or variant in the same session")
     if spec.session_rule == "first":
-        rows = keep(rows, first_session(rows), "a later session of the same participant")
+        rows = keep(rows, session_order(rows) == 1, "a later session of the same participant")
     return rows, steps

@@ -3,19 +3,26 @@
 from pathlib import Path
 
 from neurofocus.ingest.bids import read_bids
+from neurofocus.ingest.caps import read_caps
 from neurofocus.ingest.flow import CohortTable, FlowStep
 from neurofocus.ingest.inclusion import include
+from neurofocus.ingest.table import read_table
 from neurofocus.schema.cohort import CohortSpec
 
 __all__ = ["CohortTable", "FlowStep", "load_cohort"]
 
-_READERS = {"bids": read_bids}
+_READERS = {"bids": read_bids, "caps": read_caps, "table": read_table}
 
 
 def load_cohort(spec: CohortSpec, data: Path) -> CohortTable:
     """Read a delivered cohort by the layout that its definition names, and apply the definition's rules.
 
+    Args:
+        spec: the cohort definition.
+        data: the cohort's folder. A file is a table of scans, whatever the layout: what ``cohort scan`` wrote.
+
     Raises:
         CohortError: naming the file, column, row or value to mend.
     """
-    return include(_READERS[spec.layout](data, spec), spec)
+    reader = read_table if data.is_file() else _READERS[spec.layout]
+    return include(reader(data, spec), spec)

@@ -13,7 +13,13 @@ from neurofocus.files import locked
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.schema.load import load_cohort_spec, load_run_config
 from neurofocus.schema.run import RunConfig
-from neurofocus.workflows.cohort_setup import CohortSetup, find_data, prepare_scans, set_up_cohort
+from neurofocus.workflows.cohort_setup import (
+    CohortSetup,
+    find_data,
+    prepare_scans,
+    set_up_cohort,
+)
+from neurofocus.workflows.cohort_source import read_cohort
 from neurofocus.workflows.device import choose_device
 from neurofocus.workflows.fold import FoldJob
 from neurofocus.workflows.fold_pool import run_folds
@@ -43,14 +49,33 @@ class CrossValidationResult:
     message: str
 
 
-def run_config(cohort: str, config: str | Path | None = None, overrides: Sequence[str] = ()) -> RunConfig:
+def run_config(
+    cohort: str,
+    config: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    splits: Path | None = None,
+) -> RunConfig:
     """Return the configuration of a run on a cohort: the named one, or the cohort's own default.
+
+    Args:
+        cohort: a shipped cohort's name or a cohort YAML file.
+        config: a shipped configuration's name or a YAML file.
+        overrides: dotted assignments.
+        splits: short for ``data.splits``.
 
     Raises:
         ConfigError: unknown names, keys or values.
     """
     spec = load_cohort_spec(cohort)
-    return load_run_config(config or spec.config, overrides).model_copy(update={"cohort": cohort})
+    result = load_run_config(config or spec.config, overrides).model_copy(update={"cohort": cohort})
+    if splits is None:
+        return result
+    if result.data.scheme != "kfold":
+        raise ConfigError(
+            f"--splits {splits}: data.scheme={result.data.scheme} decides the folds too; give one"
+        )
+    return result.model_copy(update={"data": result.data.model_copy(update={"splits": str(splits)})})
 
 
 def cross_validate(
@@ -66,7 +91,7 @@ def cross_validate(
 
     Args:
         config: its ``cohort`` names the cohort.
-        data: the cohort's folder; simulated cohorts need none.
+        data: the cohort's folder, or a table of its scans; simulated cohorts need none.
         out: the run folder; none: ``runs/COHORT``.
         fold: train and test only this fold (from 1); the call that finds all folds done gathers them.
         fresh: remove an older run in ``out`` first.
@@ -79,15 +104,18 @@ def cross_validate(
         raise ConfigError("cohort: not set; name a shipped cohort or a cohort YAML file")
     spec = load_cohort_spec(config.cohort)
     config = _fitted(config, spec)
-    if fold is not None and not 1 <= fold <= config.data.folds:
-        raise ConfigError(f"--fold {fold}: accepted are 1 to {config.data.folds} (data.folds)")
+    if config.data.scheme == "kfold" and config.data.splits is None:
+        _refuse_fold(fold, config)
     chosen = choose_device(device)
     out = out or Path("runs") / spec.name
     lock = out.resolve().with_name(f".{out.resolve().name}.lock")  # beside it: --fresh empties the folder
     root = find_data(spec, data)
+    source = read_cohort(spec, root, config)
+    config = source.config
+    _refuse_fold(fold, config)
     with locked(lock):
         record = open_run(out, config, fresh=fresh)
-        setup = set_up_cohort(spec, root, config, out)
+        setup = set_up_cohort(spec, root, config, out, source=source)
     cases, grid = prepare_scans(setup, config)
     numbers = [fold] if fold is not None else range(1, config.data.folds + 1)
     jobs = ((_fold_job(number, config, setup, cases, grid), _fold_folder(out, number)) for number in numbers)
@@ -100,6 +128,11 @@ def cross_validate(
             return CrossValidationResult(out, complete=False, metrics=None, message=message)
         metrics = gather(out, record, config, setup, cases=cases, results=results)
     return CrossValidationResult(out, complete=True, metrics=metrics, message="all folds are done")
+
+
+def _refuse_fold(fold: int | None, config: RunConfig) -> None:
+    if fold is not None and not 1 <= fold <= config.data.folds:
+        raise ConfigError(f"--fold {fold}: accepted are 1 to {config.data.folds} (data.folds)")
 
 
 def _fitted(config: RunConfig, spec: CohortSpec) -> RunConfig:
@@ -122,7 +155,7 @@ def _fitted(config: RunConfig, spec: CohortSpec) -> RunConfig:
 def _fold_job(
     number: int, config: RunConfig, setup: CohortSetup, cases: Sequence[PreparedCase], grid: FrameGrid
 ) -> FoldJob:
-    roles = setup.table[["participant_id", "session_id", "label"]].copy()
+    roles = setup.table[["participant_id", "session_id", "label"]].assign(role="unused")
     for role in ("train", "validation", "test"):
         roles.loc[roles.index[setup.folds.positions(setup.table, number, role)], "role"] = role
     return FoldJob(
