@@ -87,13 +87,8 @@ def find_visits(scans: pd.DataFrame, sessions: pd.DataFrame) -> tuple[pd.DataFra
     ]
     rows = sessions.reset_index(drop=True).reindex(found)
     warnings = []
-    other = [
-        (person, session, name)
-        for person, session, name in zip(
-            scans["participant_id"], scans["session_id"], rows["session_id"], strict=True
-        )
-        if isinstance(name, str) and name != session
-    ]
+    pairs = zip(scans["participant_id"], scans["session_id"], rows["session_id"], strict=True)
+    other = [item for item in dict.fromkeys(pairs) if isinstance(item[2], str) and item[2] != item[1]]
     if other:
         person, session, name = other[0]
         warnings.append(

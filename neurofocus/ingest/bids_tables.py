@@ -1,5 +1,6 @@
 """The tables of a BIDS data set: participants.tsv, and the optional sessions and scans tables."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -80,8 +81,7 @@ def read_participants(folder: Path, spec: CohortSpec) -> pd.DataFrame:
                 "keep one row a participant, visits belong into sub-X_sessions.tsv"
             )
         seen[identifier] = row
-    result = _values(frame, "participants", spec, path.name)
-    result.insert(0, "participant_id", identifiers)
+    result = _values(frame, "participants", spec, path.name, {"participant_id": identifiers})
     result.attrs = {"has_label": _has_label(frame, "participants", spec), "columns": list(frame.columns)}
     return result
 
@@ -108,10 +108,8 @@ def read_sessions(folder: Path, participants: list[str], spec: CohortSpec) -> pd
         twice = sorted({name for name in sessions if sessions.count(name) > 1})
         if twice:
             raise CohortError(f"{path}: session {twice[0]!r} is listed twice; keep one row a session")
-        known = _values(frame, "sessions", spec, f"{participant}/{path.name}")
-        known.insert(0, "session_id", sessions)
-        known.insert(0, "participant_id", participant)
-        tables.append(known)
+        keys = {"participant_id": [participant] * len(sessions), "session_id": sessions}
+        tables.append(_values(frame, "sessions", spec, f"{participant}/{path.name}", keys))
     result = pd.concat(tables, ignore_index=True) if tables else _nothing("participant_id", "session_id")
     result.attrs = {"has_label": has_label}
     return result
@@ -136,9 +134,9 @@ def read_scans(root: Path, spec: CohortSpec) -> pd.DataFrame:
             raise CohortError(f"{path}: no column 'filename'; it has {', '.join(frame.columns)}")
         has_label = has_label or _has_label(frame, "scans", spec)
         folder = path.parent.relative_to(root).as_posix()
-        known = _values(frame, "scans", spec, f"{folder}/{path.name}")
-        known.insert(0, "filename", [f"{folder}/{name}" for name in frame["filename"]])
-        known = known[frame["filename"].str.endswith(endings)]
+        frame = frame[frame["filename"].str.endswith(endings)]
+        keys = {"filename": [f"{folder}/{name}" for name in frame["filename"]]}
+        known = _values(frame, "scans", spec, f"{folder}/{path.name}", keys)
         if (twice := known["filename"].duplicated()).any():
             name = known.loc[twice, "filename"].iloc[0]
             raise CohortError(f"{path}: column 'filename' lists {name} twice; keep one row a file")
@@ -184,14 +182,17 @@ def _has_label(frame: pd.DataFrame, role: str, spec: CohortSpec) -> bool:
     return find_column(frame, *column_names("diagnosis", role, spec)) is not None
 
 
-def _values(frame: pd.DataFrame, role: str, spec: CohortSpec, file: str) -> pd.DataFrame:
-    """Return VALUES, ``n/a`` where the table has no such column, and for each NAME_source as FILE:COLUMN."""
-    result = pd.DataFrame(index=frame.index)
+def _values(
+    frame: pd.DataFrame, role: str, spec: CohortSpec, file: str, keys: Mapping[str, list[str]]
+) -> pd.DataFrame:
+    """Return keys and VALUES, ``n/a`` where the table has no such column, and for each NAME_source as FILE:COLUMN."""
+    columns: dict[str, list[str]] = dict(keys)
     for value in VALUES:
         column = find_column(frame, *column_names(value, role, spec))
-        result[value] = MISSING if column is None else frame[column]
-        result[f"{value}_source"] = MISSING if column is None else f"{file}:{column}"
-    return result
+        columns[value] = [MISSING] * len(frame) if column is None else list(frame[column])
+        source = MISSING if column is None else f"{file}:{column}"
+        columns[f"{value}_source"] = [source] * len(frame)
+    return pd.DataFrame(columns, dtype=object)
 
 
 def _nothing(*keys: str) -> pd.DataFrame:

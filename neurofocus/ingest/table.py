@@ -189,9 +189,7 @@ def _spaces(table: DeliveredTable) -> list[str]:
 
 
 def _sources(table: DeliveredTable, values: pd.Series, name: str, here: Sequence[str]) -> list[str]:
-    """Return where the values stand: as the table itself says, else in the table."""
-    told = list(table.frame[f"{name}_source"]) if table.has(f"{name}_source") else [MISSING] * len(values)
-    return [
-        said if said != MISSING else own if value != MISSING else MISSING
-        for said, own, value in zip(told, here, values, strict=True)
-    ]
+    """Return where the values stand: as the table itself says if it has such a column, else in the table."""
+    if table.has(f"{name}_source"):
+        return list(table.frame[f"{name}_source"])
+    return [own if value != MISSING else MISSING for own, value in zip(here, values, strict=True)]
