@@ -137,9 +137,6 @@ def read_scans(root: Path, spec: CohortSpec) -> pd.DataFrame:
         frame = frame[frame["filename"].str.endswith(endings)]
         keys = {"filename": [f"{folder}/{name}" for name in frame["filename"]]}
         known = _values(frame, "scans", spec, f"{folder}/{path.name}", keys)
-        if (twice := known["filename"].duplicated()).any():
-            name = known.loc[twice, "filename"].iloc[0]
-            raise CohortError(f"{path}: column 'filename' lists {name} twice; keep one row a file")
         missing.extend((path, name) for name in known["filename"] if not (root / name).is_file())
         tables.append(known)
     if missing:
@@ -149,6 +146,11 @@ def read_scans(root: Path, spec: CohortSpec) -> pd.DataFrame:
             "fetch the images (for example with datalad get) or remove their rows"
         )
     result = pd.concat(tables, ignore_index=True) if tables else _nothing("filename")
+    if (twice := result["filename"].duplicated()).any():
+        name = result.loc[twice, "filename"].iloc[0]
+        raise CohortError(
+            f"{root}: {name} is listed twice in scans tables (…_scans.tsv); keep one row a file, in one table"
+        )
     result.attrs = {"has_label": has_label}
     return result
 

@@ -40,10 +40,10 @@ def read_cohort(spec: CohortSpec, root: Path, config: RunConfig) -> CohortSource
         CohortError: unreadable tables, a leak in the splits, or too few sites.
         ConfigError: ``data.folds`` was set and is not the number of folds that sites or splits make.
     """
-    cohort = load_cohort(spec, root)
     data = config.data
-    if data.splits is not None:
-        splits = read_splits(Path(data.splits))
+    splits = None if data.splits is None else read_splits(Path(data.splits))
+    cohort = load_cohort(spec, root)
+    if splits is not None:
         number, why = len(splits.test), f"the splits in {data.splits} are"
         source = CohortSource(
             restrict_to_splits(cohort, splits, spec),

@@ -98,7 +98,13 @@ def test_a_scan_listed_twice(root: Path) -> None:
     put_table(
         root / "sub-02/sub-02_scans.tsv", "filename", "anat/sub-02_T1w.nii.gz", "anat/sub-02_T1w.nii.gz"
     )
-    with pytest.raises(CohortError, match=r"sub-02_scans\.tsv: column 'filename' lists .* twice"):
+    with pytest.raises(CohortError, match=r"sub-02/anat/sub-02_T1w\.nii\.gz is listed twice"):
+        load_cohort(spec(), root)
+    put_table(root / "sub-02/sub-02_scans.tsv", "filename", "anat/sub-02_T1w.nii.gz")
+    file = "anat/sub-01_ses-M000_T1w.nii.gz"
+    put_table(root / "sub-01/sub-01_scans.tsv", "filename", f"ses-M000/{file}")
+    put_table(root / "sub-01/ses-M000/sub-01_ses-M000_scans.tsv", "filename", file)
+    with pytest.raises(CohortError, match=r"sub-01_ses-M000_T1w\.nii\.gz is listed twice"):
         load_cohort(spec(), root)
 
 

@@ -247,6 +247,25 @@ def test_a_run_on_splits_from_the_command(
     assert "data.splits was 'sha256:" in capsys.readouterr().err
 
 
+def test_a_caps_folder(tiny_data: Path, tiny_config: Path, tiny_run: Path, tmp_path: Path) -> None:
+    """The tiny scans as Clinica would name them: the same folds and the same predictions as from BIDS."""
+    root = tmp_path / "caps"
+    table = read_tsv(tiny_data / "participants.tsv")
+    for person in table["participant_id"]:
+        (scan,) = (tiny_data / person / "anat").glob("*_T1w.nii.gz")
+        folder = root / "subjects" / person / "ses-M000" / "t1_linear"
+        folder.mkdir(parents=True)
+        shutil.copy(scan, folder / f"{person}_ses-M000_space-MNI152NLin2009cSym_res-1x1x1_T1w.nii.gz")
+    labels = table.assign(session_id="ses-M000")
+    write_tsv(root / "labels.tsv", labels[["participant_id", "session_id", "diagnosis", "age", "sex"]])
+    result = run(run_config("caps", tiny_config), tmp_path / "run", data=root)
+    assert result.complete
+    columns = [name for name in read_tsv(tiny_run / "predictions.tsv").columns if name != "session_id"]
+    pd.testing.assert_frame_equal(
+        read_tsv(tmp_path / "run/predictions.tsv")[columns], read_tsv(tiny_run / "predictions.tsv")[columns]
+    )
+
+
 def test_later_sessions_of_tested_people_are_not_scored(
     tiny_cohort: Path, tiny_config: Path, tiny_data: Path, tmp_path: Path
 ) -> None:
