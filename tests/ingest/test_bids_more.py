@@ -85,6 +85,25 @@ def test_times_of_scans_order_sessions(root: Path) -> None:
     assert not any("1925" in str(cell) for cell in table.to_numpy().ravel())
 
 
+def test_a_persons_one_time_orders_nothing(root: Path) -> None:
+    put_table(
+        root / "participants.tsv",
+        "participant_id|diagnosis|acq_time",
+        "sub-01|CN|1900-01-01",
+        "sub-02|AD|n/a",
+    )
+    put_table(
+        root / "sub-01/sub-01_sessions.tsv",
+        "session_id|acq_time",
+        "ses-M000|1925-03-01",
+        "ses-M006|1925-02-01",
+        "ses-M012|n/a",
+    )
+    assert (
+        load_cohort(spec(), root).table["session_id"].iloc[0] == "ses-M000"
+    )  # names decide: a time is missing
+
+
 def test_labels_may_live_in_the_scans_tables_only(root: Path) -> None:
     put_table(root / "participants.tsv", "participant_id|sex", "sub-01|F", "sub-02|M")
     put_table(
