@@ -52,7 +52,7 @@ def test_a_file_of_ones_own(command: Command, capsys: Shown, tiny_cohort: Path) 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["show", "dem"], "cohort 'dem' is not shipped; did you mean 'demo'?; known: bids, demo"),
+        (["show", "dem"], "cohort 'dem' is not shipped; did you mean 'demo'?; known: "),
         (["show", "absent.yaml"], "absent.yaml: cannot be read (No such file or directory)"),
         (["show"], "Missing argument 'name'"),
         (["show", "demo", "more"], "unexpected extra argument"),
