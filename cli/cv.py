@@ -16,13 +16,18 @@ def cv(
         str, typer.Option(help="A shipped cohort (see 'neurofocus cohort list') or a cohort YAML file.")
     ],
     data: Annotated[
-        Path | None, typer.Option(help="The cohort's folder; the demo cohorts need none.")
+        Path | None,
+        typer.Option(help="The cohort's folder, or a table of scans; the demo cohorts need none."),
     ] = None,
     config: ConfigOption = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default: runs/COHORT.")] = None,
     set_: SetOption = None,
     folds: Annotated[
         int | None, typer.Option(help="Number of outer folds; short for --set data.folds=N.")
+    ] = None,
+    splits: Annotated[
+        Path | None,
+        typer.Option(help="Folder of ClinicaDL's k-fold tables (split-0, split-1, …) instead of own folds."),
     ] = None,
     fold: Annotated[
         str | None,
@@ -63,7 +68,8 @@ def cv(
         overrides.append(f"data.folds={folds}")
     if seed is not None:
         overrides.append(f"seed={seed}")
-    settings, plan, only = run_config(cohort, config, overrides), parse_jobs(jobs, slurm or ()), _fold(fold)
+    settings = run_config(cohort, config, overrides, splits=splits)
+    plan, only = parse_jobs(jobs, slurm or ()), _fold(fold)
     if plan is None:
         result = cross_validate(settings, data=data, out=out, fold=only, fresh=fresh, device=device)
     elif only is None:

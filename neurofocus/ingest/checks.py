@@ -90,7 +90,9 @@ def refuse_leaks(table: pd.DataFrame, folds: pd.DataFrame, hashes: Mapping[str, 
 
 def _refuse_split_subjects(folds: pd.DataFrame) -> None:
     columns = ["fold", *(name for name in folds.columns if name.startswith("role_"))]
-    counts = folds.groupby("participant_id")[columns].nunique()
+    # A later session that is not scored, or a scan of a site that is tested, has no part.
+    used = folds[columns].mask(folds[columns] == "unused")
+    counts = used.groupby(folds["participant_id"]).nunique()
     for column in columns:
         split = counts.index[counts[column] > 1]
         if len(split):

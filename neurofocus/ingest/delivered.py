@@ -13,7 +13,7 @@ from neurofocus.errors import CohortError
 from neurofocus.schema.cohort import TableSpec
 from neurofocus.tables import read_delivered, read_header
 
-__all__ = ["DeliveredTable", "find_table", "require_table"]
+__all__ = ["DeliveredTable", "find_table", "open_table", "require_table"]
 
 _DATES = (
     (r"\d{1,2}[A-Za-z]{3}\d{4}", "%d%b%Y"),  # ADNIMERGE_12Oct2024.csv
@@ -73,15 +73,21 @@ def find_table(root: Path, role: str, spec: TableSpec) -> DeliveredTable | None:
             f"{newest.name}: the newest of {len(paths)} files that fit the table {role!r} is used"
         )
         paths = [newest]
-    frames, delivered = [], {}
-    for path in paths:
-        frame = read_delivered(path)
-        name = path.relative_to(root).as_posix()
-        delivered[name] = fitting[path]
-        chosen = frame[list(fitting[path].values())].set_axis(list(fitting[path]), axis=1)
-        frames.append(chosen.assign(file=name, line=frame.index))
-    joined = pd.concat(frames, ignore_index=True).fillna("n/a")
-    return DeliveredTable(role, joined, delivered, tuple(warnings))
+    return _joined(root, role, {path: fitting[path] for path in paths}, tuple(warnings))
+
+
+def open_table(path: Path, role: str, spec: TableSpec) -> DeliveredTable:
+    """Return the table that one given file holds, whatever its name.
+
+    Raises:
+        CohortError: if it lacks a required column.
+    """
+    header = read_header(path)
+    names = _match(spec.columns, header)
+    if lacking := _lacking(spec, names):
+        wanted = ", ".join(f"{name} ({' or '.join(spec.columns[name])})" for name in lacking)
+        raise CohortError(f"{path}: no column {wanted}; it has {', '.join(header) or 'no header'}; add it")
+    return _joined(path.parent, role, {path: names}, ())
 
 
 def require_table(root: Path, role: str, spec: TableSpec) -> DeliveredTable:
@@ -103,6 +109,20 @@ def require_table(root: Path, role: str, spec: TableSpec) -> DeliveredTable:
         f"{root}: no table {role!r}: {' or '.join(spec.files)} with columns {wanted}, in this folder or one below; "
         f"{seen}; put the archive's table there, or mend 'tables.{role}' in the cohort definition"
     )
+
+
+def _joined(
+    root: Path, role: str, fitting: Mapping[Path, Mapping[str, str]], warnings: tuple[str, ...]
+) -> DeliveredTable:
+    """Return the rows of files under our column names; ``fitting`` says a file's names: ours -> delivered."""
+    frames, delivered = [], {}
+    for path, names in fitting.items():
+        frame = read_delivered(path)
+        name = path.relative_to(root).as_posix()
+        delivered[name] = names
+        chosen = frame[list(names.values())].set_axis(list(names), axis=1)
+        frames.append(chosen.assign(file=name, line=frame.index))
+    return DeliveredTable(role, pd.concat(frames, ignore_index=True).fillna("n/a"), delivered, warnings)
 
 
 def _candidates(root: Path, spec: TableSpec) -> list[tuple[Path, dict[str, str]]]:

@@ -20,6 +20,7 @@ COHORT_COLUMNS = (
     "site",
     "space",
     "orientation",
+    "session_order",
     "visit",
     "image_id",
     "description",
@@ -61,7 +62,8 @@ class CohortTable:
             is "n/a" where the data set has no sessions; ``age`` is float64 (NaN unknown); ``label`` is the
             class index; ``space`` is "template" for scans already in MNI152 space, else "native";
             ``orientation`` is "header", or three letters for files whose header does not say how they are stored;
-            ``*_source`` says where a value stands (FILE:COLUMN); text is "n/a" where the archive says nothing.
+            ``session_order`` counts the sessions of a participant in the table from 1, by time; ``*_source`` says
+            where a value stands (FILE:COLUMN); text is "n/a" where the archive says nothing.
         flow: the inclusion flow in order.
         warnings: what a person should know about the table's values.
     """

@@ -10,7 +10,7 @@ from typing import Never
 import pandas as pd
 from tqdm import tqdm
 
-from neurofocus.data.folds import Folds, load_folds, make_folds
+from neurofocus.data.folds import Folds
 from neurofocus.data.frames import FrameGrid, frame_grid
 from neurofocus.data.prepare_cohort import prepare_cohort
 from neurofocus.data.preprocess import PreparedCase
@@ -18,15 +18,16 @@ from neurofocus.errors import CohortError
 from neurofocus.files import cache_dir, mendable
 from neurofocus.ingest.checks import refuse_leaks, voxel_hashes
 from neurofocus.ingest.flow import CohortTable
-from neurofocus.ingest.load import load_cohort
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.schema.run import RunConfig
 from neurofocus.simulate.cohort import ensure_simulated
 from neurofocus.tables import write_tsv
+from neurofocus.workflows.cohort_source import CohortSource, read_cohort, saved_or_new_folds
 
 __all__ = ["CohortSetup", "find_data", "prepare_scans", "set_up_cohort"]
 
 _LOG = logging.getLogger(__name__)
+_TABLES = (".tsv", ".csv", ".txt")
 
 
 @dataclass(frozen=True)
@@ -57,33 +58,45 @@ class CohortSetup:
 
 
 def find_data(spec: CohortSpec, data: Path | None) -> Path:
-    """Return the cohort's folder; a simulated one is generated at the first call.
+    """Return the cohort's folder, or a table of its scans; a simulated one is generated at the first call.
 
     Raises:
-        CohortError: a real cohort without ``--data``, or a folder that is not there.
+        CohortError: a real cohort without ``--data``, or a folder or table that is not there.
     """
     if data is None:
         if spec.simulation is None:
             raise CohortError(f"cohort {spec.name!r}: no data folder; give it with --data DIR")
         with mendable(cache_dir()):
             return ensure_simulated(spec, cache_dir())
-    if not data.is_dir():
-        raise CohortError(f"--data {data}: no such folder; give the folder that holds the cohort")
+    is_table = data.suffix.lower() in _TABLES
+    if not data.is_dir() and not (is_table and data.is_file()):
+        kind = "file" if is_table else "folder"
+        raise CohortError(
+            f"--data {data}: no such {kind}; give the folder that holds the cohort, or a table of scans (.tsv, .csv)"
+        )
     return data
 
 
-def set_up_cohort(spec: CohortSpec, root: Path, config: RunConfig, out: Path) -> CohortSetup:
-    """Read the cohort, draw and save its folds (or read those of an interrupted run), refuse every leak.
+def set_up_cohort(
+    spec: CohortSpec, root: Path, config: RunConfig, out: Path, *, source: CohortSource | None = None
+) -> CohortSetup:
+    """Draw and save the folds of a cohort (or read those of an interrupted run), refuse every leak.
+
+    Args:
+        spec: the cohort's definition.
+        root: the cohort's folder, or a table of its scans.
+        config: of the run.
+        out: the run folder.
+        source: the cohort, if it was read before.
 
     Raises:
         CohortError: unreadable tables, too few subjects, a leak, or a cohort that changed since the run began.
     """
-    cohort = load_cohort(spec, root)
+    source = source or read_cohort(spec, root, config)
+    cohort = source.cohort
+    root = root.parent if root.is_file() else root
     path = out / "folds.tsv"
-    if path.exists():
-        folds = load_folds(path, cohort.table)
-    else:
-        folds = make_folds(cohort.table, config.data.folds, config.data.validation_fraction, config.seed)
+    folds = saved_or_new_folds(path, source, spec)
     refuse_leaks(cohort.table, folds.frame, voxel_hashes(cohort.table["path"], config.data.prepare_jobs))
     # Names of folders can name people, so the table in the run folder says where a scan lies below the root only.
     shown = cohort.table.assign(path=[_below(Path(name), root) for name in cohort.table["path"]])

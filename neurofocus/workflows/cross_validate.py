@@ -17,6 +17,7 @@ from neurofocus.schema.load import load_cohort_spec, load_run_config
 from neurofocus.schema.run import RunConfig
 from neurofocus.training.distributed import is_main, joined, main_first, part
 from neurofocus.workflows.cohort_setup import CohortSetup, find_data, prepare_scans, set_up_cohort
+from neurofocus.workflows.cohort_source import read_cohort
 from neurofocus.workflows.device import choose_device
 from neurofocus.workflows.fold import FoldJob
 from neurofocus.workflows.fold_pool import run_folds, run_free_folds
@@ -46,14 +47,33 @@ class CrossValidationResult:
     message: str
 
 
-def run_config(cohort: str, config: str | Path | None = None, overrides: Sequence[str] = ()) -> RunConfig:
+def run_config(
+    cohort: str,
+    config: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    splits: Path | None = None,
+) -> RunConfig:
     """Return the configuration of a run on a cohort: the named one, or the cohort's own default.
+
+    Args:
+        cohort: a shipped cohort's name or a cohort YAML file.
+        config: a shipped configuration's name or a YAML file.
+        overrides: dotted assignments.
+        splits: short for ``data.splits``.
 
     Raises:
         ConfigError: unknown names, keys or values.
     """
     spec = load_cohort_spec(cohort)
-    return load_run_config(config or spec.config, overrides).model_copy(update={"cohort": cohort})
+    result = load_run_config(config or spec.config, overrides).model_copy(update={"cohort": cohort})
+    if splits is None:
+        return result
+    if result.data.scheme != "kfold":
+        raise ConfigError(
+            f"--splits {splits}: data.scheme={result.data.scheme} decides the folds too; give one"
+        )
+    return result.model_copy(update={"data": result.data.model_copy(update={"splits": str(splits)})})
 
 
 def cross_validate(
@@ -69,7 +89,7 @@ def cross_validate(
 
     Args:
         config: its ``cohort`` names the cohort.
-        data: the cohort's folder; simulated cohorts need none.
+        data: the cohort's folder, or a table of its scans; simulated cohorts need none.
         out: the run folder; none: ``runs/COHORT``.
         fold: train and test only this fold (from 1), or with "next" the folds that nobody works on, until there is
             none; the call that finds all folds done gathers them.
@@ -80,8 +100,8 @@ def cross_validate(
         NeurofocusError: whatever the user can mend, in one line.
     """
     config, spec = _checked(config)
-    if fold not in (None, "next", *range(1, config.data.folds + 1)):
-        raise ConfigError(f"--fold {fold}: accepted are 1 to {config.data.folds} (data.folds), or next")
+    if config.data.scheme == "kfold" and config.data.splits is None:
+        _refuse_fold(fold, config)  # at once; otherwise the cohort decides how many there are
     call = _Call(data, out or Path("runs") / spec.name, fold, fresh)
     with joined(choose_device(device)) as chosen:
         return _cross_validate(config, spec, call, chosen)
@@ -102,6 +122,32 @@ class _Call:
         return self.out.resolve().with_name(f".{self.out.resolve().name}.lock")
 
 
+@dataclass(frozen=True)
+class _Run:
+    """A run that is set up: its folder is open and its scans are prepared."""
+
+    config: RunConfig
+    record: dict[str, Any]
+    setup: CohortSetup
+    cases: Sequence[PreparedCase]
+    grid: FrameGrid
+
+    def fold_job(self, number: int) -> FoldJob:
+        """Return what a fold needs, counted from 1."""
+        table, folds = self.setup.table, self.setup.folds
+        cases = table[["participant_id", "session_id", "label"]].assign(role="unused")
+        for role in ("train", "validation", "test"):
+            cases.loc[cases.index[folds.positions(table, number, role)], "role"] = role
+        return FoldJob(
+            config=self.config,
+            fold=number,
+            classes=tuple(self.setup.spec.classes),
+            cases=cases,
+            frames=[case.frames for case in self.cases],
+            grid_affine=self.grid.affine,
+        )
+
+
 def missing_folds(
     config: RunConfig, *, data: Path | None = None, out: Path | None = None, fresh: bool = False
 ) -> tuple[Path, list[int]]:
@@ -112,7 +158,7 @@ def missing_folds(
     """
     config, spec = _checked(config)
     call = _Call(data, out or Path("runs") / spec.name, None, fresh)
-    _set_up(config, spec, call)
+    config = _set_up(config, spec, call).config
     done = {result.fold for result in _finished(call.out, config, spec)}
     return call.out, [number for number in range(1, config.data.folds + 1) if number not in done]
 
@@ -124,26 +170,28 @@ def _checked(config: RunConfig) -> tuple[RunConfig, CohortSpec]:
     return _fitted(config, spec), spec
 
 
-def _set_up(
-    config: RunConfig, spec: CohortSpec, call: _Call
-) -> tuple[dict[str, Any], CohortSetup, list[PreparedCase], FrameGrid]:
+def _set_up(config: RunConfig, spec: CohortSpec, call: _Call) -> _Run:
     """Open the run folder, read the cohort, prepare its scans; of several processes the first goes ahead."""
     with main_first():
         root = find_data(spec, call.data)
+        source = read_cohort(spec, root, config)
+        config = source.config
+        _refuse_fold(call.fold, config)
         with locked(call.lock):
             record = open_run(call.out, config, fresh=call.fresh and is_main())
-            setup = set_up_cohort(spec, root, config, call.out)
+            setup = set_up_cohort(spec, root, config, call.out, source=source)
         cases, grid = prepare_scans(setup, config)
-    return record, setup, cases, grid
+    return _Run(config, record, setup, cases, grid)
 
 
 def _cross_validate(
     config: RunConfig, spec: CohortSpec, call: _Call, device: torch.device
 ) -> CrossValidationResult:
     out = call.out
-    record, setup, cases, grid = _set_up(config, spec, call)
+    run = _set_up(config, spec, call)
+    config = run.config
     numbers = [call.fold] if isinstance(call.fold, int) else range(1, config.data.folds + 1)
-    jobs = ((_fold_job(number, config, setup, cases, grid), _fold_folder(out, number)) for number in numbers)
+    jobs = ((run.fold_job(number), _fold_folder(out, number)) for number in numbers)
     if call.fold == "next":
         run_free_folds(jobs, device=device)
     else:
@@ -160,8 +208,13 @@ def _cross_validate(
                 missing = sorted(set(range(1, config.data.folds + 1)) - {result.fold for result in results})
                 message = f"folds {', '.join(map(str, missing))} of {config.data.folds} are still to be run"
                 return CrossValidationResult(out, complete=False, metrics=None, message=message)
-            metrics = gather(out, record, config, setup, cases=cases, results=results)
+            metrics = gather(out, run.record, config, run.setup, cases=run.cases, results=results)
     return CrossValidationResult(out, complete=True, metrics=metrics, message="all folds are done")
+
+
+def _refuse_fold(fold: int | Literal["next"] | None, config: RunConfig) -> None:
+    if fold not in (None, "next", *range(1, config.data.folds + 1)):
+        raise ConfigError(f"--fold {fold}: accepted are 1 to {config.data.folds} (data.folds), or next")
 
 
 def _fitted(config: RunConfig, spec: CohortSpec) -> RunConfig:
@@ -179,22 +232,6 @@ def _fitted(config: RunConfig, spec: CohortSpec) -> RunConfig:
         )
     model = config.model.model_copy(update={"num_classes": len(spec.classes)})
     return config.model_copy(update={"model": model, "cohort": spec.name})
-
-
-def _fold_job(
-    number: int, config: RunConfig, setup: CohortSetup, cases: Sequence[PreparedCase], grid: FrameGrid
-) -> FoldJob:
-    roles = setup.table[["participant_id", "session_id", "label"]].copy()
-    for role in ("train", "validation", "test"):
-        roles.loc[roles.index[setup.folds.positions(setup.table, number, role)], "role"] = role
-    return FoldJob(
-        config=config,
-        fold=number,
-        classes=tuple(setup.spec.classes),
-        cases=roles,
-        frames=[case.frames for case in cases],
-        grid_affine=grid.affine,
-    )
 
 
 def _fold_folder(out: Path, number: int) -> Path:

@@ -103,6 +103,12 @@ def test_a_subject_in_two_parts_is_refused(
         refuse_leaks(table, folds, voxel_hashes(table["path"]))
 
 
+def test_a_later_session_without_a_part_is_no_leak(cohort: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    table, folds = cohort
+    folds.loc[3, "role_1"] = "unused"
+    refuse_leaks(table, folds, voxel_hashes(table["path"]))
+
+
 def test_one_file_listed_twice_is_refused_through_links(
     cohort: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path
 ) -> None:
