@@ -2,11 +2,14 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from .options import ConfigOption, DeviceOption, JsonOption, SetOption, VerboseOption
+
+if TYPE_CHECKING:
+    from neurofocus.schema.cohort import CohortSpec
 
 __all__ = ["cv"]
 
@@ -20,7 +23,9 @@ def cv(
     ],
     data: Annotated[
         list[Path] | None,
-        typer.Option(help="The cohort's folder; the demo cohorts need none. Several: once a cohort."),
+        typer.Option(
+            help="The cohort's folder, or a table of scans; the demo cohorts need none. Once a cohort if several."
+        ),
     ] = None,
     links: Annotated[
         Path | None,
@@ -32,8 +37,23 @@ def cv(
     folds: Annotated[
         int | None, typer.Option(help="Number of outer folds; short for --set data.folds=N.")
     ] = None,
+    splits: Annotated[
+        Path | None,
+        typer.Option(help="Folder of ClinicaDL's k-fold tables (split-0, split-1, …) instead of own folds."),
+    ] = None,
     fold: Annotated[
-        int | None, typer.Option(help="Run only this fold (from 1); the last one gathers.")
+        str | None,
+        typer.Option(
+            metavar="K|next", help="Run only this fold (from 1), or the free ones; the last one gathers."
+        ),
+    ] = None,
+    jobs: Annotated[
+        str | None,
+        typer.Option(metavar="N|slurm", help="Start the folds as jobs: N processes here, or on Slurm."),
+    ] = None,
+    slurm: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="An option of Slurm, such as partition=gpu; may be repeated."),
     ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Remove an older run in the run folder first.")
@@ -44,7 +64,7 @@ def cv(
         typer.Option(help="A cohort that takes no part in the run, tested by all fold models at the end."),
     ] = None,
     test_data: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The folder of --test-cohort.")
+        Path | None, typer.Option(metavar="DIR", help="The folder of --test-cohort, or a table of its scans.")
     ] = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
@@ -55,12 +75,13 @@ def cv(
     The same command continues an interrupted run and ends with the same predictions. Several GPUs:
     'torchrun --nproc-per-node N -m neurofocus.cli cv …' shares every batch between them.
     """
-    from neurofocus.schema.load import load_cohort_spec
+    from neurofocus.errors import ConfigError
     from neurofocus.workflows.combined import CohortData, load_cohort_specs
     from neurofocus.workflows.cross_validate import cross_validate, run_config
     from neurofocus.workflows.external import external_test
+    from neurofocus.workflows.fold_jobs import cross_validate_in_jobs, parse_jobs
 
-    from .output import print_json, set_up_logging, summary_lines
+    from .output import print_json, print_warning, set_up_logging, summary_lines
 
     set_up_logging(verbose)
     overrides = list(set_ or ())
@@ -68,28 +89,66 @@ def cv(
         overrides.append(f"data.folds={folds}")
     if seed is not None:
         overrides.append(f"seed={seed}")
-    result = cross_validate(
-        run_config(cohort, config, overrides),
-        data=CohortData(tuple(data or ()), links),
-        out=out,
-        fold=fold,
-        fresh=fresh,
-        device=device,
-    )
+    other = _external(cohort, test_cohort, test_data)
+    settings = run_config(cohort, config, overrides, splits=splits)
+    where = CohortData(tuple(data or ()), links)
+    plan, only = parse_jobs(jobs, slurm or ()), _fold(fold)
+    if plan is None:
+        result = cross_validate(settings, data=where, out=out, fold=only, fresh=fresh, device=device)
+    elif only is None:
+        result = cross_validate_in_jobs(settings, plan, data=where, out=out, fresh=fresh, device=device)
+    else:
+        raise ConfigError(f"--jobs {jobs}: starts every fold that is left, so it goes without --fold")
     if os.environ.get("RANK", "0") != "0":  # of processes that torchrun started, the first one speaks
         return
     tested = None
-    if test_cohort is not None and result.complete:
-        tested = external_test(
-            result.out,
-            load_cohort_spec(test_cohort),
-            trained_on=load_cohort_specs(cohort),
-            data=test_data,
-            device=device,
-        )
+    if other is not None and result.complete:
+        specs = load_cohort_specs(cohort)
+        tested = external_test(result.out, other, trained_on=specs, data=test_data, device=device)
+    elif other is not None:
+        print_warning("--test-cohort: is tested when all folds are done; run the same command again then")
     if as_json:
         answer = {"out": str(result.out), "complete": result.complete, "metrics": result.metrics}
         print_json(answer | ({} if tested is None else {"external": tested.metrics}))
         return
     for line in [*summary_lines(result), *(tested.summary_lines() if tested else ())]:
         typer.echo(line)
+
+
+def _fold(text: str | None) -> int | Literal["next"] | None:
+    """Return the value of ``--fold``.
+
+    Raises:
+        ConfigError: neither a whole number nor "next".
+    """
+    from neurofocus.errors import ConfigError
+
+    if text is None:
+        return None
+    if text == "next":
+        return "next"
+    if not text.isdecimal():
+        raise ConfigError(f"--fold {text!r}: accepted are a fold's number (from 1) or next")
+    return int(text)
+
+
+def _external(cohort: str, test_cohort: str | None, test_data: Path | None) -> "CohortSpec | None":
+    """Return the definition of ``--test-cohort``; what is wrong with it is told before hours of training.
+
+    Raises:
+        NeurofocusError: unknown cohort, missing data, or no external test of this run.
+    """
+    from neurofocus.errors import ConfigError
+    from neurofocus.schema.load import load_cohort_spec
+    from neurofocus.workflows.cohort_setup import find_data
+    from neurofocus.workflows.combined import load_cohort_specs
+    from neurofocus.workflows.external import refuse_related
+
+    if test_cohort is None:
+        if test_data is not None:
+            raise ConfigError(f"--test-data {test_data}: has a meaning with --test-cohort only")
+        return None
+    spec = load_cohort_spec(test_cohort)
+    refuse_related(spec, load_cohort_specs(cohort))
+    find_data(spec, test_data)
+    return spec

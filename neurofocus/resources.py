@@ -6,13 +6,15 @@ from pathlib import Path
 
 __all__ = ["list_resources", "read_resource", "resource_path"]
 
-_KINDS = ("cohorts", "configs", "bundles")
+_KINDS = ("cohorts", "configs", "searches", "bundles")
 
 
 def _folder(kind: str) -> Traversable:
     """Return the folder of a kind, installed or, in a bare checkout, beside the package."""
     if kind not in _KINDS:
         raise ValueError(f"unknown resource kind {kind!r}; known: {_KINDS}")
+    if kind == "searches":
+        return _folder("configs") / "search"
     if kind == "bundles":
         return resources.files("neurofocus") / "bundles"
     try:

@@ -43,6 +43,7 @@ class CaseRequest(TypedDict):
     prepare: PrepareConfig
     grid: FrameGrid
     in_template: bool
+    orientation: str  # "header", or where the voxel axes run to, as read_volume takes it
 
 
 class ReadVolumed(MapTransform):  # type: ignore[misc]  # MONAI ships no types
@@ -52,7 +53,7 @@ class ReadVolumed(MapTransform):  # type: ignore[misc]  # MONAI ships no types
         """Read the scan of every key of this transform."""
         found = dict(data)
         for key in self.key_iterator(found):
-            found["volume"] = read_volume(Path(found[key]))
+            found["volume"] = read_volume(Path(found[key]), found["orientation"])
         return found
 
 
@@ -86,7 +87,12 @@ class CaseCache(PersistentDataset):  # type: ignore[misc]  # MONAI ships no type
         self.folder = folder
 
     def get_or_prepare(
-        self, path: Path, prepare: PrepareConfig, grid: FrameGrid, in_template: bool = False
+        self,
+        path: Path,
+        prepare: PrepareConfig,
+        grid: FrameGrid,
+        in_template: bool = False,
+        orientation: str = "header",
     ) -> PreparedCase:
         """Return the prepared case of one scan, from disk if a verified entry is there.
 
@@ -94,7 +100,9 @@ class CaseCache(PersistentDataset):  # type: ignore[misc]  # MONAI ships no type
             VolumeError: if the scan cannot be read or prepared.
             NeurofocusError: if the cache folder is full or not writable.
         """
-        request = CaseRequest(path=path, prepare=prepare, grid=grid, in_template=in_template)
+        request = CaseRequest(
+            path=path, prepare=prepare, grid=grid, in_template=in_template, orientation=orientation
+        )
         case: PreparedCase = self._cachecheck(request)["case"]
         return case
 
@@ -158,6 +166,7 @@ def case_key(request: CaseRequest) -> str:
         "prepare": request["prepare"].model_dump(mode="json"),
         "grid": [grid.num_frames, grid.frame_size, grid.affine.tolist()],
         "in_template": request["in_template"],
+        "orientation": request["orientation"],
     }
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 

@@ -42,13 +42,17 @@ class Fingerprint:
     file_format: str
 
 
-def fingerprint_scan(path: Path) -> Fingerprint:
+def fingerprint_scan(path: Path, orientation: str = "header") -> Fingerprint:
     """Read a scan once and return its fingerprint.
+
+    Args:
+        path: of the scan.
+        orientation: where its axes run to if the header does not know; see ``read_volume``.
 
     Raises:
         VolumeError: if ``read_volume`` refuses the scan.
     """
-    stored = read_volume(path)
+    stored = read_volume(path, orientation)
     scan = to_canonical(stored)
     sizes = voxel_sizes(scan.affine)
     return Fingerprint(

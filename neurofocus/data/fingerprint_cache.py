@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -39,7 +39,7 @@ class Fingerprints:
 
 
 def fingerprint_all(
-    paths: Iterable[str],
+    scans: Mapping[str, str],
     folder: Path,
     *,
     jobs: int = 2,
@@ -50,7 +50,7 @@ def fingerprint_all(
     Threads are enough: unpacking, hashing and array arithmetic let other threads run.
 
     Args:
-        paths: of the scans; a path named twice is read once.
+        scans: path -> orientation ("header", or letters where the header does not know; see ``read_volume``).
         folder: keeps the fingerprints.
         jobs: threads.
         progress: called with (done, all) after each scan.
@@ -58,24 +58,24 @@ def fingerprint_all(
     Raises:
         NeurofocusError: if the folder is full or not writable.
     """
-    names = list(dict.fromkeys(paths))
     found: dict[str, Fingerprint] = {}
     failures: dict[str, str] = {}
     with ThreadPoolExecutor(max_workers=jobs) as pool:
-        for name, answer in zip(names, pool.map(lambda name: _one(Path(name), folder), names), strict=True):
+        answers = pool.map(lambda name: _one(Path(name), scans[name], folder), scans)
+        for name, answer in zip(scans, answers, strict=True):
             if isinstance(answer, Fingerprint):
                 found[name] = answer
             else:
                 failures[name] = answer
             if progress is not None:
-                progress(len(found) + len(failures), len(names))
+                progress(len(found) + len(failures), len(scans))
     return Fingerprints(found, failures)
 
 
-def _one(path: Path, folder: Path) -> Fingerprint | str:
+def _one(path: Path, orientation: str, folder: Path) -> Fingerprint | str:
     """Return a fingerprint from disk or from the scan, or the reason why there is none."""
     try:
-        key = _key(path)
+        key = _key(path, orientation)
     except OSError as error:
         return f"{shown_name(path)}: cannot be read ({error.strerror}); check the path"
     entry = folder / key[:2] / f"{key}.bin"
@@ -83,8 +83,8 @@ def _one(path: Path, folder: Path) -> Fingerprint | str:
     if known is not None:
         return known
     try:
-        fresh = fingerprint_scan(path)
-        if _key(path) != key:
+        fresh = fingerprint_scan(path, orientation)
+        if _key(path, orientation) != key:
             return f"{shown_name(path)}: changed while it was read; run again when it is copied"
     except VolumeError as error:
         return str(error)
@@ -92,11 +92,12 @@ def _one(path: Path, folder: Path) -> Fingerprint | str:
     return fresh
 
 
-def _key(path: Path) -> str:
+def _key(path: Path, orientation: str) -> str:
     """Return the SHA-256 over all that decides a fingerprint: the files' bytes and the version of this code."""
     if not path.exists():
         raise FileNotFoundError(2, "no such file")
-    record = [FINGERPRINT_VERSION, file_format(path), [sha256_file(file) for file in volume_files(path)]]
+    files = [sha256_file(file) for file in volume_files(path)]
+    record = [FINGERPRINT_VERSION, file_format(path), orientation, files]
     return hashlib.sha256(json.dumps(record).encode()).hexdigest()
 
 

@@ -1,6 +1,6 @@
-"""Outer folds stratified by label and grouped by subject, with an inner validation part in each."""
+"""Outer folds of people, with an inner validation part in each: by label, by site, or as somebody else drew them."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,14 +9,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from neurofocus.data.folds_check import refuse_broken, refuse_changed, refuse_few, refuse_incomplete
+from neurofocus.data.folds_roles import KEYS, draw_roles, first_sessions, sorted_scans
+from neurofocus.data.sites import site_groups
 from neurofocus.errors import CohortError
 from neurofocus.tables import read_tsv, write_tsv
 
-__all__ = ["Folds", "Role", "load_folds", "make_folds"]
+__all__ = ["Folds", "Role", "SessionRule", "given_folds", "load_folds", "make_folds", "site_folds"]
 
-Role = Literal["train", "validation", "test"]
-_ROLES = ("train", "validation", "test")
-_KEYS = ["participant_id", "session_id"]
+Role = Literal["train", "validation", "test", "unused"]
+SessionRule = Literal["first", "first_scored", "all"]
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,8 @@ class Folds:
     """Who trains, validates and is tested in which fold.
 
     Attributes:
-        frame: participant_id, session_id, label, fold (1..N: the fold that tests the row) and
-            role_1..role_N ("train", "validation" or "test"); sorted by participant and session.
+        frame: participant_id, session_id, label, fold (1..N: the fold that tests the person) and
+            role_1..role_N ("train", "validation", "test" or "unused"); sorted by participant and session.
     """
 
     frame: pd.DataFrame
@@ -41,20 +43,27 @@ class Folds:
         Args:
             table: the cohort table, in any order.
             fold: 1..N.
-            role: "train", "validation" or "test".
+            role: "train", "validation", "test" or "unused".
         """
         if not 1 <= fold <= self.num_folds:
             raise ValueError(f"fold {fold} is not in 1..{self.num_folds}")
-        chosen = self.frame.loc[self.frame[f"role_{fold}"] == role, _KEYS]
+        chosen = self.frame.loc[self.frame[f"role_{fold}"] == role, KEYS]
         wanted = pd.MultiIndex.from_frame(chosen)
-        return np.flatnonzero(pd.MultiIndex.from_frame(table[_KEYS]).isin(wanted))
+        return np.flatnonzero(pd.MultiIndex.from_frame(table[KEYS]).isin(wanted))
 
     def save(self, path: Path) -> None:
         """Write folds.tsv atomically."""
         write_tsv(path, self.frame)
 
 
-def make_folds(table: pd.DataFrame, num_folds: int, validation_fraction: float, seed: int) -> Folds:
+def make_folds(
+    table: pd.DataFrame,
+    num_folds: int,
+    validation_fraction: float,
+    seed: int,
+    *,
+    session_rule: SessionRule = "all",
+) -> Folds:
     """Draw folds that depend only on the seed and on who is in the table, not on its row order.
 
     People are dealt, not scans: each counts once, under the label of the first session, so that folds differ by
@@ -63,29 +72,104 @@ def make_folds(table: pd.DataFrame, num_folds: int, validation_fraction: float, 
     about ``validation_fraction`` of the people of every label validate (at least one, never all).
 
     Args:
-        table: the cohort table (participant_id, session_id, label).
+        table: the cohort table (participant_id, session_id, label, session_order if there are several sessions).
         num_folds: N, at least 2.
         validation_fraction: of each training part, by subject.
         seed: of the run.
+        session_rule: "first_scored" validates and tests the first session of a person only; the later ones of
+            people who validate or are tested are unused, those of all others train.
 
     Raises:
         CohortError: if a class has too few participants for so many folds.
     """
     from sklearn.model_selection import StratifiedKFold
 
-    frame = table[[*_KEYS, "label"]].sort_values(_KEYS, ignore_index=True)
-    people = frame.drop_duplicates("participant_id")
-    _refuse_few(people, num_folds)
+    frame = sorted_scans(table)
+    people = first_sessions(frame)
+    refuse_few(people, num_folds)
     splitter = StratifiedKFold(n_splits=num_folds, shuffle=True, random_state=seed)
     fold_of: dict[str, int] = {}
     for number, (_, test) in enumerate(splitter.split(people, people["label"]), start=1):
         fold_of.update(dict.fromkeys(people["participant_id"].iloc[test], number))
-    frame["fold"] = frame["participant_id"].map(fold_of).astype("int64")
-    for number in range(1, num_folds + 1):
-        frame[f"role_{number}"] = _roles(frame, number, validation_fraction, seed)
-    folds = Folds(frame)
-    _refuse_incomplete(folds)
-    return folds
+    fold = frame["participant_id"].map(fold_of)
+    return _assemble(frame.assign(fold=fold, site_fold=fold), validation_fraction, seed, session_rule)
+
+
+def site_folds(
+    table: pd.DataFrame,
+    min_people: int,
+    validation_fraction: float,
+    seed: int,
+    *,
+    session_rule: SessionRule = "all",
+) -> Folds:
+    """Return leave-one-site-out folds (``data.sites.site_groups``); the seed draws the inner validation part only.
+
+    A scan is never tested by a model that saw its site, and never trains a model that is tested on its person:
+    where a person was scanned at several sites, the scans that would do so are unused.
+
+    Args:
+        table: the cohort table (as for ``make_folds``, and site).
+        min_people: of each class, for a fold of a site's own.
+        validation_fraction: of each training part, by subject.
+        seed: of the run.
+        session_rule: as for ``make_folds``.
+
+    Raises:
+        CohortError: if sites are unknown, or there are not two groups of sites.
+    """
+    frame = sorted_scans(table, "site")
+    groups = site_groups(first_sessions(frame), frame["site"], min_people)
+    number_of = {site: number for number, group in enumerate(groups, start=1) for site in group}
+    frame["site_fold"] = frame["site"].map(number_of).astype("int64")
+    first = first_sessions(frame).set_index("participant_id")["site_fold"]
+    frame["fold"] = frame["participant_id"].map(first)
+    return _assemble(frame, validation_fraction, seed, session_rule)
+
+
+def given_folds(
+    table: pd.DataFrame,
+    parts: Mapping[int, tuple[frozenset[str], frozenset[str]]],
+    validation_fraction: float,
+    seed: int,
+    *,
+    session_rule: SessionRule = "all",
+) -> Folds:
+    """Return folds that somebody else drew; the inner validation part is drawn here, inside each training part.
+
+    Args:
+        table: the cohort table (as for ``make_folds``).
+        parts: fold (1..N) -> participants who train, participants who are tested. People in neither part of a
+            fold are unused in it.
+        validation_fraction: of each training part, by subject.
+        seed: of the run.
+        session_rule: as for ``make_folds``.
+
+    Raises:
+        CohortError: if somebody is not tested exactly once, or trains and is tested in one fold, or a part lacks a
+            class.
+    """
+    frame = sorted_scans(table)
+    tested: dict[str, int] = {}
+    for number, (train, test) in parts.items():
+        for person in sorted(test & set(frame["participant_id"])):
+            if person in train or tested.setdefault(person, number) != number:
+                raise CohortError(
+                    f"leak: participant {person!r} is in two parts of the splits; draw them again"
+                )
+    alone = sorted(set(frame["participant_id"]) - tested.keys())
+    if alone:
+        raise CohortError(
+            f"{len(alone)} participants are tested in no fold of the splits (first: {alone[0]}); give all splits"
+        )
+    if empty := sorted(set(parts) - set(tested.values())):
+        raise CohortError(
+            f"fold {empty[0]} of the splits tests nobody of the cohort; use the cohort they are of"
+        )
+    names = frame["participant_id"]
+    absent = {number: ~names.isin(train) for number, (train, _) in parts.items()}
+    fold = names.map(tested)
+    return _assemble(frame.assign(fold=fold, site_fold=fold), validation_fraction, seed, session_rule, absent)
 
 
 def load_folds(path: Path, table: pd.DataFrame) -> Folds:
@@ -96,101 +180,50 @@ def load_folds(path: Path, table: pd.DataFrame) -> Folds:
     """
     frame = read_tsv(path, integers=["label", "fold"])
     roles = [f"role_{number}" for number in range(1, 1 + sum(c.startswith("role_") for c in frame.columns))]
-    expected = [*_KEYS, "label", "fold", *roles]
+    expected = [*KEYS, "label", "fold", *roles]
     if list(frame.columns) != expected or len(roles) < 2:
         raise CohortError(
             f"{path}: columns {', '.join(frame.columns)} are not those of a folds table; use --fresh"
         )
-    _refuse_changed(path, frame, table)
-    _refuse_broken(path, frame, roles)
-    return Folds(frame.sort_values(_KEYS, ignore_index=True))
+    refuse_changed(path, frame, table)
+    refuse_broken(path, frame, roles)
+    return Folds(_tidy(frame, roles))
 
 
-def _roles(frame: pd.DataFrame, number: int, fraction: float, seed: int) -> list[str]:
-    """Return each row's role in one fold; whole participants are drawn label by label."""
-    people = frame[frame["fold"] != number].drop_duplicates("participant_id")
-    rng = np.random.default_rng([seed, number])
-    validation: set[str] = set()
-    for _, group in people.groupby("label", sort=True):
-        names = group["participant_id"].to_numpy()
-        count = min(max(round(fraction * len(names)), 1), len(names) - 1)
-        validation.update(rng.permutation(names)[: max(count, 0)])
-    return [
-        "test" if fold == number else "validation" if person in validation else "train"
-        for person, fold in zip(frame["participant_id"], frame["fold"], strict=True)
-    ]
+def _assemble(
+    frame: pd.DataFrame,
+    fraction: float,
+    seed: int,
+    session_rule: SessionRule,
+    absent: Mapping[int, pd.Series] | None = None,
+) -> Folds:
+    """Give every row a role in every fold.
 
-
-def _refuse_few(people: pd.DataFrame, num_folds: int) -> None:
-    """Every class needs one participant to test in each fold and two more to train and to validate."""
-    needed = max(num_folds, 4)
-    counts = people["label"].value_counts()
-    if len(counts) < 2:
-        raise CohortError(
-            f"the cohort has participants of {len(counts)} class only (label {list(counts.index)}); "
-            "a cross-validation needs at least two, see the inclusion flow"
+    Args:
+        frame: participant_id, session_id, label, order, fold (that tests the person), site_fold (that tests the
+            row's site); sorted.
+        fraction: of each training part that validates.
+        seed: of the run.
+        session_rule: which sessions are validated and tested.
+        absent: fold -> rows of people who do not train in it.
+    """
+    first = frame.groupby("participant_id")["order"].transform("min")
+    scored = frame["order"].eq(first) if session_rule == "first_scored" else frame["order"].notna()
+    roles = {
+        f"role_{number}": draw_roles(
+            frame.assign(scored=scored, absent=False if absent is None else absent[number]),
+            number,
+            fraction,
+            seed,
         )
-    if counts.min() < needed:
-        label = counts.idxmin()
-        raise CohortError(
-            f"data.folds={num_folds}: label {label} has {counts.min()} participants, at least {needed} are needed; "
-            "use fewer folds (--folds) or more participants"
-        )
-
-
-def _refuse_incomplete(folds: Folds) -> None:
-    """Refuse folds in which a role lacks a class (participants with several labels can cause it)."""
-    labels = set(folds.frame["label"])
-    for number in range(1, folds.num_folds + 1):
-        for role in _ROLES:
-            present = set(folds.frame.loc[folds.frame[f"role_{number}"] == role, "label"])
-            if present != labels:
-                raise CohortError(
-                    f"fold {number} has no {role} participants with label {sorted(labels - present)}; "
-                    "use fewer folds (--folds) or another --seed"
-                )
-
-
-def _refuse_changed(path: Path, frame: pd.DataFrame, table: pd.DataFrame) -> None:
-    """Name what differs between the saved folds and the cohort as it is now."""
-    saved = _labelled(frame)
-    now = _labelled(table)
-    reasons = []
-    if gone := saved.keys() - now.keys():
-        reasons.append(f"{len(gone)} scans are gone ({_first(gone)})")
-    if new := now.keys() - saved.keys():
-        reasons.append(f"{len(new)} scans are new ({_first(new)})")
-    if changed := {key for key in saved.keys() & now.keys() if saved[key] != now[key]}:
-        reasons.append(f"{len(changed)} labels changed ({_first(changed)})")
-    if reasons:
-        raise CohortError(
-            f"{path}: the cohort changed since these folds were drawn: {'; '.join(reasons)}; "
-            "restore the data, choose another --out, or start over with --fresh"
-        )
-
-
-def _refuse_broken(path: Path, frame: pd.DataFrame, roles: list[str]) -> None:
-    """Refuse roles that contradict the fold column or divide a participant."""
-    for number, column in enumerate(roles, start=1):
-        tested = frame["fold"] == number
-        known = frame[column].isin(_ROLES)
-        divided = frame.groupby("participant_id")[column].nunique().max() > 1
-        if not known.all() or ((frame[column] == "test") != tested).any() or divided:
-            raise CohortError(f"{path}: column {column!r} was changed by hand; start over with --fresh")
-    if not frame["fold"].isin(range(1, len(roles) + 1)).all():
-        raise CohortError(f"{path}: column 'fold' must hold 1..{len(roles)}; start over with --fresh")
-
-
-def _labelled(frame: pd.DataFrame) -> dict[tuple[str, str], int]:
-    return {
-        (str(person), str(session)): int(label)
-        for person, session, label in zip(
-            frame["participant_id"], frame["session_id"], frame["label"], strict=True
-        )
+        for number in range(1, int(frame["fold"].max()) + 1)
     }
+    folds = Folds(_tidy(frame[[*KEYS, "label", "fold"]].assign(**roles), list(roles)))
+    refuse_incomplete(folds.frame, folds.num_folds)
+    return folds
 
 
-def _first(keys: Iterable[tuple[str, str]]) -> str:
-    """Return the first key in words, sessions only where there are some."""
-    person, session = min(keys)
-    return person if session == "n/a" else f"{person} {session}"
+def _tidy(frame: pd.DataFrame, roles: list[str]) -> pd.DataFrame:
+    """Return the columns of ``Folds.frame`` with the same types, whether drawn or read."""
+    texts, whole = dict.fromkeys([*KEYS, *roles], "object"), dict.fromkeys(["label", "fold"], "int64")
+    return frame.astype(texts).astype(whole).sort_values(KEYS, ignore_index=True)

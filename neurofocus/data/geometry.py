@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 __all__ = [
     "Affine",
     "Array",
+    "affine_of_storage",
     "apply_affine",
     "canonical",
     "corners",
@@ -105,6 +106,24 @@ def canonical(array: Array, affine: Affine) -> tuple[Array, Affine]:
             turned[:3, 3] += turned[:3, axis] * (moved.shape[axis] - 1)
             turned[:3, axis] *= -1
     return np.asfortranarray(moved), turned
+
+
+def affine_of_storage(orientation: str, sizes: Affine, shape: tuple[int, ...]) -> Affine:
+    """Return the affine of a volume of which only the storage is known; the world's origin is its centre.
+
+    Args:
+        orientation: Where each voxel axis runs to, for example ``ASL``; see ``orientation_name``.
+        sizes: Voxel edges [3] in mm.
+        shape: Voxels along each axis.
+    """
+    affine = np.zeros((4, 4), dtype=np.float64)
+    affine[3, 3] = 1.0
+    for axis, letter in enumerate(orientation):
+        forward = letter in "RAS"
+        world = ("RAS" if forward else "LPI").index(letter)
+        affine[world, axis] = sizes[axis] if forward else -sizes[axis]
+    affine[:3, 3] = -affine[:3, :3] @ ((np.array(shape[:3], dtype=np.float64) - 1) / 2)
+    return affine
 
 
 def orientation_name(affine: Affine) -> str:

@@ -43,7 +43,8 @@ def prepare_cohort(
     """Prepare every scan of a cohort table through the cache.
 
     Args:
-        table: Columns participant_id, path, space (``template`` or ``native``).
+        table: Columns participant_id, path, space (``template`` or ``native``) and orientation (``header``, or
+            three letters as ``read_volume`` takes them).
         prepare: What to do.
         grid: Where the frames lie.
         cache_folder: What is prepared stays there, also if another scan fails or the run is killed.
@@ -55,8 +56,14 @@ def prepare_cohort(
         CohortError: if a worker process was killed.
     """
     requests = [
-        CaseRequest(path=Path(path), prepare=prepare, grid=grid, in_template=space == "template")
-        for path, space in zip(table["path"], table["space"], strict=True)
+        CaseRequest(
+            path=Path(path),
+            prepare=prepare,
+            grid=grid,
+            in_template=space == "template",
+            orientation=orientation,
+        )
+        for path, space, orientation in zip(table["path"], table["space"], table["orientation"], strict=True)
     ]
     results: dict[int, PreparedCase | str] = {}
     for position, result in _run(cache_folder, requests, jobs):

@@ -8,10 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurofocus.data.dicom import is_dicom_file, read_dicom
-from neurofocus.data.geometry import Affine, Array, canonical, problem_of_grid, voxel_sizes
+from neurofocus.data.geometry import (
+    Affine,
+    Array,
+    affine_of_storage,
+    canonical,
+    problem_of_grid,
+    voxel_sizes,
+)
 from neurofocus.data.readers import FILE_READERS, pair_of, read_file
 from neurofocus.data.voxels import refusal, shown_name
 from neurofocus.files import write_bytes
+from neurofocus.schema.cohort import ORIENTATIONS
 
 __all__ = ["Volume", "read_volume", "stem_of", "to_canonical", "volume_files", "write_volume"]
 
@@ -47,21 +55,27 @@ class Volume:
     warnings: tuple[str, ...] = ()
 
 
-def read_volume(path: Path) -> Volume:
+def read_volume(path: Path, orientation: str = "header") -> Volume:
     """Read one 3-D scan with every check that an untrusted file needs.
 
     Args:
         path: .nii, .nii.gz, .mgz, .nrrd, either half of an Analyze or NIfTI .hdr/.img pair, a folder with
             one DICOM series, or one file of the wanted DICOM series.
+        orientation: Where the voxel axes run to (``ASL``: to the front, the top and the left), for files whose
+            header does not know; it overrides the header, of which only the voxel size is then believed.
 
     Returns:
         The scan on its own grid, not reoriented.
 
     Raises:
         VolumeError: in one line, if the file is missing, damaged, too large, not 3-D, not real-valued, not
-            finite, constant, or has no usable geometry.
+            finite, constant, or has no usable geometry, or if the orientation is none.
     """
     name = shown_name(path)
+    if orientation != "header" and orientation not in ORIENTATIONS:
+        raise refusal(
+            name, f"orientation {orientation!r}", "accepted are 'header' and three letters such as LAS or ASL"
+        )
     try:
         suffix = _suffix_of(path, name)
         array, affine, warnings = read_dicom(path) if suffix == "dicom" else read_file(path, suffix, name)
@@ -69,6 +83,10 @@ def read_volume(path: Path) -> Volume:
         raise refusal(name, "no permission to read it", "change its permissions or copy it") from error
     except OSError as error:
         raise refusal(name, f"cannot be read ({error.strerror})", "check the path and the disk") from error
+    if orientation != "header":
+        affine = affine_of_storage(orientation, voxel_sizes(affine), array.shape)
+        # Whatever the header's reader remarked on its orientation is void.
+        warnings = (f"stored as {orientation} by a rule, not by its header: left and right are unverified",)
     if problem := problem_of_grid(affine, array.shape):
         raise refusal(name, problem, "the geometry is damaged: export the scan again")
     low, high = float(array.min()), float(array.max())

@@ -85,6 +85,7 @@ def combine_tables(
     ]
     if links is not None:
         joined, told = link_people(joined, links)
+        joined = joined.assign(session_order=_orders(joined, specs))
         warnings += told
         joined, step = _once_a_person(joined, specs)
         flow += [step] if step.count else []
@@ -93,9 +94,9 @@ def combine_tables(
 
 
 def _once_a_person(table: pd.DataFrame, specs: Sequence[CohortSpec]) -> tuple[pd.DataFrame, FlowStep]:
-    """Leave out what the session rule forbids: of a person's identifiers only the first cohort's first counts."""
+    """Leave out what the session rule forbids: of a person only the scan of the first cohort counts."""
     if specs[0].session_rule == "first":
-        later = table.duplicated("participant_id")  # rows are in the order of the cohorts
+        later = table["session_order"] > 1
     else:
         later = pd.Series(False, index=table.index)
     step = flow_step(
@@ -104,6 +105,15 @@ def _once_a_person(table: pd.DataFrame, specs: Sequence[CohortSpec]) -> tuple[pd
     if table.loc[~later, "label"].nunique() < 2:
         raise CohortError("--links: fewer than two labels are left; check who is linked with whom")
     return table[~later], step
+
+
+def _orders(table: pd.DataFrame, specs: Sequence[CohortSpec]) -> pd.Series:
+    """Return a person's sessions counted from 1: cohort by cohort, for nobody knows which one is earlier."""
+    places = {spec.name: place for place, spec in enumerate(specs)}
+    ordered = table.assign(place=table["cohort"].map(places)).sort_values(
+        ["participant_id", "place", "session_order", "session_id"], kind="stable"
+    )
+    return (ordered.groupby("participant_id").cumcount() + 1).reindex(table.index).astype("int64")
 
 
 def _labels(table: pd.DataFrame, spec: CohortSpec) -> list[str]:

@@ -13,7 +13,7 @@ from neurofocus.errors import CohortError
 from neurofocus.schema.cohort import TableSpec
 from neurofocus.tables import read_delivered, read_header
 
-__all__ = ["DeliveredTable", "find_table", "require_table"]
+__all__ = ["DeliveredTable", "find_table", "open_table", "require_table"]
 
 _DATES = (
     (r"\d{1,2}[A-Za-z]{3}\d{4}", "%d%b%Y"),  # ADNIMERGE_12Oct2024.csv
@@ -21,6 +21,9 @@ _DATES = (
     (r"\d{1,2}_\d{1,2}_\d{4}", "%m_%d_%Y"),  # IDA: collection_3_12_2024.csv
     (r"(?<!\d)20\d{6}(?!\d)", "%Y%m%d"),
 )
+# Where tables lie: in the folder, one below, or where XNAT puts a project's tables (OASIS3_data_files).
+_XNAT = "scans/*/resources/*/files/*.*"
+_PLACES = ("*.*", "*/*.*", _XNAT, f"*/{_XNAT}", f"*/*/{_XNAT}")
 
 
 @dataclass(frozen=True)
@@ -70,15 +73,21 @@ def find_table(root: Path, role: str, spec: TableSpec) -> DeliveredTable | None:
             f"{newest.name}: the newest of {len(paths)} files that fit the table {role!r} is used"
         )
         paths = [newest]
-    frames, delivered = [], {}
-    for path in paths:
-        frame = read_delivered(path)
-        name = path.relative_to(root).as_posix()
-        delivered[name] = fitting[path]
-        chosen = frame[list(fitting[path].values())].set_axis(list(fitting[path]), axis=1)
-        frames.append(chosen.assign(file=name, line=frame.index))
-    joined = pd.concat(frames, ignore_index=True).fillna("n/a")
-    return DeliveredTable(role, joined, delivered, tuple(warnings))
+    return _joined(root, role, {path: fitting[path] for path in paths}, tuple(warnings))
+
+
+def open_table(path: Path, role: str, spec: TableSpec) -> DeliveredTable:
+    """Return the table that one given file holds, whatever its name.
+
+    Raises:
+        CohortError: if it lacks a required column.
+    """
+    header = read_header(path)
+    names = _match(spec.columns, header)
+    if lacking := _lacking(spec, names):
+        wanted = ", ".join(f"{name} ({' or '.join(spec.columns[name])})" for name in lacking)
+        raise CohortError(f"{path}: no column {wanted}; it has {', '.join(header) or 'no header'}; add it")
+    return _joined(path.parent, role, {path: names}, ())
 
 
 def require_table(root: Path, role: str, spec: TableSpec) -> DeliveredTable:
@@ -102,10 +111,24 @@ def require_table(root: Path, role: str, spec: TableSpec) -> DeliveredTable:
     )
 
 
+def _joined(
+    root: Path, role: str, fitting: Mapping[Path, Mapping[str, str]], warnings: tuple[str, ...]
+) -> DeliveredTable:
+    """Return the rows of files under our column names; ``fitting`` says a file's names: ours -> delivered."""
+    frames, delivered = [], {}
+    for path, names in fitting.items():
+        frame = read_delivered(path)
+        name = path.relative_to(root).as_posix()
+        delivered[name] = names
+        chosen = frame[list(names.values())].set_axis(list(names), axis=1)
+        frames.append(chosen.assign(file=name, line=frame.index))
+    return DeliveredTable(role, pd.concat(frames, ignore_index=True).fillna("n/a"), delivered, warnings)
+
+
 def _candidates(root: Path, spec: TableSpec) -> list[tuple[Path, dict[str, str]]]:
     """Return the files whose names fit, each with the columns that it has: ours -> delivered."""
     found = []
-    for path in sorted([*root.glob("*.*"), *root.glob("*/*.*")]):
+    for path in sorted(path for place in _PLACES for path in root.glob(place)):
         name = path.name.lower()
         fits = any(fnmatchcase(name, pattern.lower()) for pattern in spec.files)
         if fits and path.suffix.lower() in (".csv", ".tsv", ".txt") and path.is_file():

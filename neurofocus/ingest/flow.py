@@ -19,6 +19,8 @@ COHORT_COLUMNS = (
     "sex",
     "site",
     "space",
+    "orientation",
+    "session_order",
     "visit",
     "image_id",
     "description",
@@ -60,8 +62,9 @@ class CohortTable:
         table: one row a scan, columns ``COHORT_COLUMNS``, sorted by participant and session. ``session_id``
             is "n/a" where the data set has no sessions; ``age`` is float64 (NaN unknown); ``label`` is the
             class index; ``space`` is "template" for scans already in MNI152 space, else "native";
-            ``*_source`` says where a value stands (FILE:COLUMN); ``cohort`` is the name of the definition; text is
-            "n/a" where the archive says nothing.
+            ``orientation`` is "header", or three letters for files whose header does not say how they are stored;
+            ``session_order`` counts the sessions of a participant in the table from 1, by time; ``*_source`` says
+            where a value stands (FILE:COLUMN); ``cohort`` is the name of the definition; text is "n/a" where the archive says nothing.
         flow: the inclusion flow in order.
         warnings: what a person should know about the table's values.
     """

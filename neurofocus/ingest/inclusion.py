@@ -6,19 +6,22 @@ from neurofocus.errors import CohortError
 from neurofocus.ingest.flow import COHORT_COLUMNS, CohortTable, FlowStep, flow_step
 from neurofocus.ingest.labels import class_of, describe_values, refuse_without_labels
 from neurofocus.ingest.scans import FoundScans, with_all_columns
-from neurofocus.ingest.selection import first_session, first_variant
+from neurofocus.ingest.selection import first_variant, session_order
 from neurofocus.ingest.series import series_rank, unusable_series
+from neurofocus.ingest.series_geometry import unusable_geometry
 from neurofocus.ingest.values import normal_sex, years
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.tables import MISSING
 
 __all__ = ["include"]
 
+_NUMBERS = ("age", "label", "session_order")
+
 
 def include(found: FoundScans, spec: CohortSpec) -> CohortTable:
     """Apply the rules of a cohort definition to the scans that were found.
 
-    In order: the series may be used; there is a diagnosis; a class lists it; the age lies within the limits; the
+    In order: the series may be used, by its description and its geometry; there is a diagnosis; a class lists it; the age lies within the limits; the
     best scan of its session; the first session of its participant (unless later ones train or count too).
 
     Raises:
@@ -42,9 +45,13 @@ def include(found: FoundScans, spec: CohortSpec) -> CohortTable:
             + "); mend the data or the rules in the cohort definition"
         )
     flow = (*found.steps, *dropped, flow_step("scans used", kept["shown"]))
-    labels = kept["shown"].map(list(spec.classes).index).astype("int64")
-    table = kept.assign(label=labels, cohort=spec.name)
+    table = kept.assign(
+        label=kept["shown"].map(list(spec.classes).index).astype("int64"),
+        session_order=session_order(kept),
+        cohort=spec.name,
+    )
     table = table.sort_values(["participant_id", "session_id"], ignore_index=True)[list(COHORT_COLUMNS)]
+    table = table.astype({name: str for name in COHORT_COLUMNS if name not in _NUMBERS})
     unknown = int(table["age"].isna().sum())
     if unknown and spec.ages.model_fields_set:
         warnings = (*warnings, f"{unknown} scans of unknown age are kept: the age limits cannot be applied")
@@ -61,6 +68,8 @@ def _apply_rules(frame: pd.DataFrame, spec: CohortSpec) -> tuple[pd.DataFrame, l
         return rows[mask]
 
     reasons = unusable_series(frame["description"], spec.series)
+    usable = reasons == ""
+    reasons[usable] = unusable_geometry(list(frame.loc[usable, "path"]), spec.series)
     rows = frame
     for reason in sorted(set(reasons) - {""}):
         outside = describe_values(frame.loc[reasons == reason, "description"])
@@ -74,5 +83,5 @@ def _apply_rules(frame: pd.DataFrame, spec: CohortSpec) -> tuple[pd.DataFrame, l
     rows = keep(rows, in_age, f"age outside {limits.min:g} to {limits.max:g} years")
     rows = keep(rows, first_variant(rows), "another run or variant in the same session")
     if spec.session_rule == "first":
-        rows = keep(rows, first_session(rows), "a later session of the same participant")
+        rows = keep(rows, session_order(rows) == 1, "a later session of the same participant")
     return rows, steps

@@ -15,8 +15,10 @@ SCAN_COLUMNS: dict[str, str | int] = {
     "session_id": MISSING,
     "path": MISSING,
     "space": "native",
+    "orientation": "header",
     "run": 0,
     "entities": 0,
+    "session_order": 0,
     "acq_time": MISSING,
     "visit": MISSING,
     "image_id": MISSING,
@@ -41,8 +43,10 @@ class FoundScans:
 
     Attributes:
         frame: one row an image, columns ``SCAN_COLUMNS``. ``path`` is absolute (a file, or the folder of a DICOM
-            series); ``acq_time`` is ISO 8601 and orders sessions, it is never written out; ``run`` and
-            ``entities`` order the images of one session (lower first); ``age`` is text or a number of years.
+            series); ``session_order`` (1, 2, …; 0: not said) and then ``acq_time`` (ISO 8601, never written out)
+            order the sessions of a person; ``run`` and ``entities`` order the images of one session (lower
+            first); ``age`` is text or a number of years; ``orientation`` is "header", or where the voxel axes run to
+            (``ASL``) if the file's header cannot say.
         source: what the diagnoses stand in, for messages.
         steps: what was counted and left out while reading.
         warnings: what a person should know.

@@ -1,4 +1,4 @@
-"""One scan a session, one session a subject: which one, and why."""
+"""One scan a session, and the order of a subject's sessions: which one, and why."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-__all__ = ["first_session", "first_variant", "natural_key"]
+__all__ = ["first_variant", "natural_key", "session_order"]
 
 
 def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
@@ -32,27 +32,28 @@ def first_variant(scans: pd.DataFrame) -> pd.Series:
     return keep.reindex(scans.index)
 
 
-def first_session(scans: pd.DataFrame) -> pd.Series:
-    """Mark each participant's first session: True keeps the row.
+def session_order(scans: pd.DataFrame) -> pd.Series:
+    """Return 1 for each participant's first session, 2 for the next, and so on.
 
-    Sessions go by acquisition time where every session of the participant has one that can be read
-    (``acq_time`` of the sessions table, ISO 8601), otherwise by name with numbers as numbers.
+    Sessions go by the order that the table states, where it states one; then by acquisition time where every
+    session of the participant has one that can be read (``acq_time``, ISO 8601); then by name with numbers as
+    numbers.
 
     Args:
-        scans: columns participant_id, session_id, acq_time; one row a session.
+        scans: columns participant_id, session_id, session_order (0: not stated), acq_time; one row a session.
     """
     groups = scans.groupby("participant_id", sort=False)
-    masks = [pd.Series(_first_mask(group), index=group.index) for _, group in groups]
-    return pd.concat(masks).reindex(scans.index) if masks else pd.Series(True, index=scans.index)
+    ranks = [pd.Series(_ranks(group), index=group.index) for _, group in groups]
+    return (pd.concat(ranks) if ranks else pd.Series(dtype="int64")).reindex(scans.index).astype("int64")
 
 
-def _first_mask(group: pd.DataFrame) -> list[bool]:
-    """Return True for the one row of a participant that is the first session."""
+def _ranks(group: pd.DataFrame) -> list[int]:
+    """Return the rank from 1 of each row of a participant."""
     times = _times(list(group["acq_time"]))
     names = [natural_key(name) for name in group["session_id"]]
-    keys = list(zip(times, names, strict=True))
-    first = keys.index(min(keys))
-    return [row == first for row in range(len(keys))]
+    keys = list(zip(group["session_order"], times, names, strict=True))
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    return [order.index(row) + 1 for row in range(len(keys))]
 
 
 def _times(values: Sequence[str]) -> list[datetime]:

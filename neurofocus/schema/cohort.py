@@ -1,13 +1,26 @@
 """What a cohort is: where its files are, what its labels mean, what results to expect."""
 
+from itertools import permutations, product
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from neurofocus.schema.base import Settings
 
-__all__ = ["AgeLimits", "CohortSpec", "Expectation", "SeriesRule", "SimulationConfig", "TableSpec"]
+__all__ = [
+    "ORIENTATIONS",
+    "AgeLimits",
+    "CohortSpec",
+    "Expectation",
+    "SeriesRule",
+    "SimulationConfig",
+    "TableSpec",
+]
 
+# The 48 ways to store a volume along the body's axes: where the first, second and third voxel axis run to.
+ORIENTATIONS = frozenset(
+    "".join(letters) for pairs in permutations(("RL", "AP", "SI")) for letters in product(*pairs)
+)
 Layout = Literal["bids", "caps", "ida", "oasis1", "oasis2", "oasis3", "table"]
 LabelRule = Literal["column", "visit", "progression", "status", "cdr", "stable_cdr"]
 
@@ -92,6 +105,11 @@ class CohortSpec(Settings):
     horizon_months: int = Field(36, ge=1, description="progression: how long a case is followed")
     match_days: int = Field(365, ge=0, description="longest time between a scan and its diagnosis")
     series: SeriesRule = SeriesRule()
+    orientations: dict[str, tuple[str, ...]] = Field(
+        {},
+        description="how series descriptions begin -> how their files are stored where the header does not say: "
+        "three letters, where each voxel axis runs to (ASL: front, top, left); the first that fits a head is used",
+    )
     ages: AgeLimits = AgeLimits()
     session_rule: Literal["first", "first_scored", "all"] = Field(
         "first", description="first_scored: later sessions of a person train, only the first is scored"
@@ -118,6 +136,20 @@ class CohortSpec(Settings):
                     f"class {name!r} has no values; list the values of label_column that mean it"
                 )
         return classes
+
+    @field_validator("orientations")
+    @classmethod
+    def _orientation_letters(cls, orientations: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for start, choices in orientations.items():
+            for letters in choices:
+                if letters not in ORIENTATIONS:
+                    raise ValueError(
+                        f"{letters!r} (for {start!r}) is no orientation; give three letters, one each of R or L, "
+                        "A or P, S or I, such as LAS or ASL"
+                    )
+            if not choices:
+                raise ValueError(f"{start!r} has no orientation; give at least one, such as [ASL]")
+        return orientations
 
     @model_validator(mode="after")
     def _classes_disjoint(self) -> "CohortSpec":

@@ -15,10 +15,12 @@ from neurofocus.resources import list_resources, read_resource
 from neurofocus.schema.base import Settings
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.schema.run import RunConfig
+from neurofocus.schema.search import SearchSpace
 
-__all__ = ["load_cohort_spec", "load_run_config"]
+__all__ = ["load_cohort_spec", "load_run_config", "load_search_space", "with_settings"]
 
 _S = TypeVar("_S", bound=Settings)
+_NOUNS = {"configs": "config", "cohorts": "cohort", "searches": "search space"}
 _MAX_BYTES = 2**20
 _MAX_SHOWN = 80
 
@@ -45,11 +47,48 @@ def load_cohort_spec(source: str | Path) -> CohortSpec:
     return _load("cohorts", source, (), CohortSpec)
 
 
+def load_search_space(source: str | Path = "default") -> SearchSpace:
+    """Return what ``neurofocus tune`` searches, by shipped name or YAML file.
+
+    Raises:
+        ConfigError: as for ``load_run_config``.
+    """
+    return _load("searches", source, (), SearchSpace)
+
+
+def with_settings(config: RunConfig, settings: Mapping[str, Any], source: str) -> RunConfig:
+    """Return a configuration with settings changed, given by dotted name.
+
+    Args:
+        config: the configuration.
+        settings: dotted name -> value.
+        source: where the settings stand, for the message.
+
+    Raises:
+        ConfigError: naming every unknown key and unacceptable value with its dotted path.
+    """
+    values = config.model_dump(mode="json")
+    for name, value in settings.items():
+        *groups, key = name.split(".")
+        place: Any = values
+        for group in groups:
+            place = place.get(group)
+            if not isinstance(place, dict):
+                raise ConfigError(
+                    f"{source}: {name}: unknown setting; give a dotted name of the run configuration"
+                )
+        place[key] = value
+    return _validated(values, source, RunConfig)
+
+
 def _load(kind: str, source: str | Path, overrides: Sequence[str], target: type[_S]) -> _S:
     values = _parse(_read(kind, source), str(source))
     for override in overrides:
         values = _merge(values, override)
-    plain = OmegaConf.to_container(values, resolve=False)
+    return _validated(OmegaConf.to_container(values, resolve=False), str(source), target)
+
+
+def _validated(plain: Any, source: str, target: type[_S]) -> _S:
     try:
         return target.model_validate(plain)
     except ValidationError as error:
@@ -66,7 +105,7 @@ def _read(kind: str, source: str | Path) -> str:
         return _read_file(path)
     hint = _suggest(str(source), shipped)
     raise ConfigError(
-        f"{kind[:-1]} {str(source)!r} is not shipped{hint}; known: {', '.join(shipped)}, or a .yaml file"
+        f"{_NOUNS[kind]} {str(source)!r} is not shipped{hint}; known: {', '.join(shipped)}, or a .yaml file"
     )
 
 

@@ -57,10 +57,29 @@ class AugmentConfig(Settings):
 class DataConfig(Settings):
     """Folds and loading."""
 
-    folds: int = Field(5, ge=2)
+    folds: int = Field(5, ge=2, description="follows from the sites with leave_site_out, and from splits")
+    scheme: Literal["kfold", "leave_site_out"] = Field(
+        "kfold", description="kfold: people dealt by label; leave_site_out: every fold tests other sites"
+    )
+    min_site_people: int = Field(
+        5,
+        ge=1,
+        description="leave_site_out: of each class, for a fold of a site's own; smaller sites share one",
+    )
+    splits: str | None = Field(
+        None, description="folder of ClinicaDL's k-fold tables, used instead of folds of our own"
+    )
     validation_fraction: float = Field(0.25, gt=0, lt=1, description="of each training part, by subject")
     num_workers: int = Field(0, ge=0)
     prepare_jobs: int = Field(2, ge=1, description="scans prepared at a time")
+
+    @model_validator(mode="after")
+    def _one_source_of_folds(self) -> "DataConfig":
+        if self.splits is not None and self.scheme != "kfold":
+            raise ValueError(
+                f"splits (--splits) and scheme {self.scheme} both decide the folds; give one of them"
+            )
+        return self
 
 
 class LearningRates(Settings):

@@ -7,7 +7,7 @@ run that was killed at any moment continues at the last finished epoch and ends 
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -35,11 +35,15 @@ from neurofocus.training.shared_batch_norm import share_batch_norms
 from neurofocus.training.state import EpochRecord, SavedState, TrainingState
 from neurofocus.training.validation import class_weights, validation_scores
 
-__all__ = ["LAST_CHECKPOINT", "FoldTraining", "train_fold"]
+__all__ = ["LAST_CHECKPOINT", "DivergedError", "FoldTraining", "train_fold"]
 
 LAST_CHECKPOINT = "last.safetensors"
 _LOGGER = logging.getLogger("neurofocus.training")
 _TERMS = tuple(entry.name for entry in fields(LossTerms) if entry.name != "logits")
+
+
+class DivergedError(NeurofocusError):
+    """The loss is no longer finite."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class FoldTraining:
         validation: loader of the inner validation part.
         folder: where the checkpoint and the TensorBoard scalars go.
         identity: what the checkpoint belongs to; JSON.
+        watch: called with the record of every finished epoch; what it raises ends the training.
     """
 
     config: TrainConfig
@@ -61,6 +66,7 @@ class FoldTraining:
     validation: DataLoader[Batch]
     folder: Path
     identity: Mapping[str, Any]
+    watch: Callable[[EpochRecord], None] | None = None
 
 
 def train_fold(model: UniAdaFocus, job: FoldTraining, saved: SavedState | None = None) -> TrainingState:
@@ -77,7 +83,7 @@ def train_fold(model: UniAdaFocus, job: FoldTraining, saved: SavedState | None =
         The final state, with the best epoch's weights.
 
     Raises:
-        NeurofocusError: the loss is not finite.
+        DivergedError: the loss is not finite.
     """
     if part()[1] > 1:
         share_batch_norms(model)
@@ -100,6 +106,8 @@ def train_fold(model: UniAdaFocus, job: FoldTraining, saved: SavedState | None =
             record = _finish_epoch(state, job, weights, running.state.losses)
             progress.report(record, best=state.best.epoch)
             scalars.add(record)
+            if job.watch is not None:
+                job.watch(record)
             if _is_done(state, job.config):
                 running.terminate()
 
@@ -239,7 +247,7 @@ def _finish_epoch(
 
 def _require_finite(value: float, what: str, job: FoldTraining) -> None:
     if not math.isfinite(value):
-        raise NeurofocusError(
+        raise DivergedError(
             f"fold {job.stream[1]}: the {what} is {value}; lower train.learning_rates or set train.grad_clip "
             "(for example --set train.grad_clip=5), or use train.amp=off"
         )

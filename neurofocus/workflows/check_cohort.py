@@ -116,7 +116,8 @@ def fingerprint_table(table: pd.DataFrame, jobs: int) -> dict[str, Fingerprint]:
         bar.update(done - bar.n)
 
     with bar, mendable(cache_dir()):
-        prints = fingerprint_all(table["path"], cache_dir() / "fingerprints", jobs=jobs, progress=advance)
+        scans = dict(zip(table["path"], table["orientation"], strict=True))
+        prints = fingerprint_all(scans, cache_dir() / "fingerprints", jobs=jobs, progress=advance)
     if prints.failures:
         owners = table.drop_duplicates("path").set_index("path")["participant_id"]
         shown = [f"{owners[path]}: {reason}" for path, reason in list(prints.failures.items())[:_SHOWN]]
@@ -161,8 +162,9 @@ def _read(path: Path, spec: CohortSpec | None) -> tuple[pd.DataFrame, tuple[str,
         raise CohortError(
             f"{path}: no scans, only a header; write the table again with 'neurofocus cohort scan'"
         )
-    if "session_id" not in frame.columns:
-        frame["session_id"] = MISSING
+    for column, nothing in (("session_id", MISSING), ("orientation", "header")):
+        if column not in frame.columns:
+            frame[column] = nothing
     labels, classes = _labels(path, frame["label"], spec)
     places = [str(path.absolute().parent / name) for name in frame["path"]]
     missing = [Path(place).name for place in places if not Path(place).exists()]

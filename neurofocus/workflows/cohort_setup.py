@@ -10,41 +10,25 @@ from typing import Never
 import pandas as pd
 from tqdm import tqdm
 
-from neurofocus.data.folds import Folds, load_folds, make_folds
+from neurofocus.data.folds import Folds
 from neurofocus.data.frames import FrameGrid, frame_grid
 from neurofocus.data.prepare_cohort import prepare_cohort
 from neurofocus.data.preprocess import PreparedCase
 from neurofocus.errors import CohortError
 from neurofocus.files import cache_dir, mendable, write_json
-from neurofocus.ingest.combine import combine_specs, combine_tables
 from neurofocus.ingest.findings import CheckReport
 from neurofocus.ingest.flow import CohortTable
-from neurofocus.ingest.load import load_cohort
-from neurofocus.ingest.overlaps import Links
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.schema.run import RunConfig
 from neurofocus.simulate.cohort import ensure_simulated
 from neurofocus.tables import write_tsv
 from neurofocus.workflows.check_cohort import check_table, fingerprint_table
+from neurofocus.workflows.cohort_source import CohortSource, read_cohort, saved_or_new_folds
 
-__all__ = ["CohortSetup", "MoreCohorts", "find_data", "prepare_scans", "prepare_table", "set_up_cohort"]
+__all__ = ["CohortSetup", "find_data", "prepare_scans", "prepare_table", "set_up_cohort"]
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class MoreCohorts:
-    """Cohorts that are combined with a first one.
-
-    Attributes:
-        specs: their definitions.
-        roots: their folders.
-        links: which participants are one person.
-    """
-
-    specs: tuple[CohortSpec, ...] = ()
-    roots: tuple[Path, ...] = ()
-    links: Links | None = None
+_TABLES = (".tsv", ".csv", ".txt")
 
 
 @dataclass(frozen=True)
@@ -79,65 +63,62 @@ class CohortSetup:
 
 
 def find_data(spec: CohortSpec, data: Path | None) -> Path:
-    """Return the cohort's folder; a simulated one is generated at the first call.
+    """Return the cohort's folder, or a table of its scans; a simulated one is generated at the first call.
 
     Raises:
-        CohortError: a real cohort without ``--data``, or a folder that is not there.
+        CohortError: a real cohort without ``--data``, or a folder or table that is not there.
     """
     if data is None:
         if spec.simulation is None:
             raise CohortError(f"cohort {spec.name!r}: no data folder; give it with --data DIR")
         with mendable(cache_dir()):
             return ensure_simulated(spec, cache_dir())
-    if not data.is_dir():
-        raise CohortError(f"--data {data}: no such folder; give the folder that holds the cohort")
+    is_table = data.suffix.lower() in _TABLES
+    if not data.is_dir() and not (is_table and data.is_file()):
+        kind = "file" if is_table else "folder"
+        raise CohortError(
+            f"--data {data}: no such {kind}; give the folder that holds the cohort, or a table of scans (.tsv, .csv)"
+        )
     return data
 
 
 def set_up_cohort(
-    spec: CohortSpec, root: Path, config: RunConfig, out: Path, *, more: MoreCohorts | None = None
+    spec: CohortSpec, root: Path, config: RunConfig, out: Path, *, source: CohortSource | None = None
 ) -> CohortSetup:
-    """Read the cohort, draw and save its folds (or read those of an interrupted run), refuse every leak.
+    """Draw and save the folds of a cohort (or read those of an interrupted run), refuse every leak.
 
     Args:
-        spec: the cohort's definition, the first one's if there are several.
-        root: its folder.
+        spec: the cohort's definition, or that of several together.
+        root: the (first) cohort's folder, or a table of its scans.
         config: of the run.
         out: the run folder.
-        more: further cohorts that are combined with it, and who is who in them.
+        source: the cohort, if it was read before; several that are combined are.
 
     Raises:
         CohortError: unreadable tables, too few subjects, a leak, or a cohort that changed since the run began.
     """
-    more = more or MoreCohorts()
-    specs, roots = (spec, *more.specs), (root, *more.roots)
-    tables = [load_cohort(each, folder) for each, folder in zip(specs, roots, strict=True)]
-    cohort = combine_tables(specs, tables, more.links)
-    spec = combine_specs(specs)
+    source = source or read_cohort(spec, root, config)
+    cohort = source.cohort
     path = out / "folds.tsv"
-    if path.exists():
-        folds = load_folds(path, cohort.table)
-    else:
-        folds = make_folds(cohort.table, config.data.folds, config.data.validation_fraction, config.seed)
+    folds = saved_or_new_folds(path, source, spec)
     prints = fingerprint_table(cohort.table, config.data.prepare_jobs)
     checks = check_table(
         cohort.table, tuple(spec.classes), prints, folds=folds.frame, session_rule=spec.session_rule
     )
     checks.refuse()
     # Names of folders can name people, so the table in the run folder says where a scan lies below the root only.
-    folders = dict(zip((each.name for each in specs), roots, strict=True))
     below = [
-        _below(Path(name), folders[origin])
+        _below(Path(name), source.folders[origin])
         for name, origin in zip(cohort.table["path"], cohort.table["cohort"], strict=True)
     ]
-    shown = cohort.table.assign(path=below)
-    write_tsv(out / "cohort.tsv", shown)
+    write_tsv(out / "cohort.tsv", cohort.table.assign(path=below))
     folds.save(path)
     # The hashes let an external test refuse the scans of this run without having them.
     write_json(out / "checks.json", {**checks.as_json(), "voxels": sorted(p.voxels for p in prints.values())})
     for warning in (*cohort.warnings, *(finding.text for finding in checks.warnings)):
         _LOG.warning("%s", warning)
-    return CohortSetup(spec, root, cohort, folds, checks, more.roots)
+    first, *others = source.folders.values()
+    return CohortSetup(spec, first, cohort, folds, checks, tuple(others))
 
 
 def prepare_scans(setup: CohortSetup, config: RunConfig) -> tuple[list[PreparedCase], FrameGrid]:

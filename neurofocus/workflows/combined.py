@@ -8,9 +8,10 @@ from neurofocus.errors import CohortError, ConfigError
 from neurofocus.ingest.overlaps import read_links
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.schema.load import load_cohort_spec
-from neurofocus.workflows.cohort_setup import MoreCohorts, find_data
+from neurofocus.workflows.cohort_setup import find_data
+from neurofocus.workflows.cohort_source import MoreCohorts
 
-__all__ = ["CohortData", "default_config", "find_cohorts", "load_cohort_specs"]
+__all__ = ["CohortData", "cohort_data", "default_config", "find_cohorts", "load_cohort_specs"]
 
 
 @dataclass(frozen=True)
@@ -18,12 +19,24 @@ class CohortData:
     """Where the data of a run lie.
 
     Attributes:
-        folders: one a cohort, in the order of their names; none for simulated cohorts.
+        folders: one a cohort, in the order of their names, or tables of scans; none for simulated cohorts.
         links: a table of participant_id and person_id: who is who in several cohorts.
     """
 
     folders: tuple[Path, ...] = ()
     links: Path | None = None
+
+    def absolute(self) -> "CohortData":
+        """Return the same places for a process that works in another folder."""
+        links = None if self.links is None else self.links.absolute()
+        return CohortData(tuple(folder.absolute() for folder in self.folders), links)
+
+
+def cohort_data(data: Path | CohortData | None) -> CohortData:
+    """Return where the data lie, also if only one folder or none was given."""
+    if isinstance(data, CohortData):
+        return data
+    return CohortData(() if data is None else (data,))
 
 
 def load_cohort_specs(names: str) -> tuple[CohortSpec, ...]:

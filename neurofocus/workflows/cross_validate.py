@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -18,15 +18,22 @@ from neurofocus.schema.load import load_run_config
 from neurofocus.schema.run import RunConfig
 from neurofocus.training.distributed import is_main, joined, main_first, part
 from neurofocus.workflows.cohort_setup import CohortSetup, prepare_scans, set_up_cohort
-from neurofocus.workflows.combined import CohortData, default_config, find_cohorts, load_cohort_specs
+from neurofocus.workflows.cohort_source import read_cohort
+from neurofocus.workflows.combined import (
+    CohortData,
+    cohort_data,
+    default_config,
+    find_cohorts,
+    load_cohort_specs,
+)
 from neurofocus.workflows.device import choose_device
 from neurofocus.workflows.fold import FoldJob
-from neurofocus.workflows.fold_pool import run_folds
+from neurofocus.workflows.fold_pool import run_folds, run_free_folds
 from neurofocus.workflows.fold_record import FoldResult, finished_fold
 from neurofocus.workflows.gather import gather
 from neurofocus.workflows.run_record import open_run
 
-__all__ = ["CrossValidationResult", "cross_validate", "run_config"]
+__all__ = ["CrossValidationResult", "cross_validate", "missing_folds", "run_config"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -48,19 +55,33 @@ class CrossValidationResult:
     message: str
 
 
-def run_config(cohort: str, config: str | Path | None = None, overrides: Sequence[str] = ()) -> RunConfig:
+def run_config(
+    cohort: str,
+    config: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    splits: Path | None = None,
+) -> RunConfig:
     """Return the configuration of a run on a cohort: the named one, or the cohort's own default.
 
     Args:
-        cohort: a cohort's name or file, or several separated by commas.
-        config: a configuration's name or file.
+        cohort: a shipped cohort's name or a cohort YAML file, or several separated by commas.
+        config: a shipped configuration's name or a YAML file.
         overrides: dotted assignments.
+        splits: short for ``data.splits``.
 
     Raises:
         ConfigError: unknown names, keys or values.
     """
-    specs = load_cohort_specs(cohort)
-    return load_run_config(config or default_config(specs), overrides).model_copy(update={"cohort": cohort})
+    named = config or default_config(load_cohort_specs(cohort))
+    result = load_run_config(named, overrides).model_copy(update={"cohort": cohort})
+    if splits is None:
+        return result
+    if result.data.scheme != "kfold":
+        raise ConfigError(
+            f"--splits {splits}: data.scheme={result.data.scheme} decides the folds too; give one"
+        )
+    return result.model_copy(update={"data": result.data.model_copy(update={"splits": str(splits)})})
 
 
 def cross_validate(
@@ -68,7 +89,7 @@ def cross_validate(
     *,
     data: Path | CohortData | None = None,
     out: Path | None = None,
-    fold: int | None = None,
+    fold: int | Literal["next"] | None = None,
     fresh: bool = False,
     device: str = "auto",
 ) -> CrossValidationResult:
@@ -76,25 +97,20 @@ def cross_validate(
 
     Args:
         config: its ``cohort`` names the cohort, or several separated by commas.
-        data: the cohort's folder, or those of several; simulated cohorts need none.
+        data: the cohort's folder, or a table of its scans, or those of several; simulated cohorts need none.
         out: the run folder; none: ``runs/COHORT``.
-        fold: train and test only this fold (from 1); the call that finds all folds done gathers them.
+        fold: train and test only this fold (from 1), or with "next" the folds that nobody works on, until there is
+            none; the call that finds all folds done gathers them.
         fresh: remove an older run in ``out`` first.
         device: auto, cpu, cuda or cuda:N.
 
     Raises:
         NeurofocusError: whatever the user can mend, in one line.
     """
-    if config.cohort is None:
-        raise ConfigError("cohort: not set; name a shipped cohort or a cohort YAML file")
-    specs = load_cohort_specs(config.cohort)
-    spec = combine_specs(specs)
-    config = _fitted(config, spec)
-    if fold is not None and not 1 <= fold <= config.data.folds:
-        raise ConfigError(f"--fold {fold}: accepted are 1 to {config.data.folds} (data.folds)")
-    if not isinstance(data, CohortData):
-        data = CohortData(() if data is None else (data,))
-    call = _Call(specs, data, out or Path("runs") / spec.name, fold, fresh)
+    config, specs, spec = _checked(config)
+    if config.data.scheme == "kfold" and config.data.splits is None:
+        _refuse_fold(fold, config)  # at once; otherwise the cohort decides how many there are
+    call = _Call(specs, cohort_data(data), out or Path("runs") / spec.name, fold, fresh)
     with joined(choose_device(device)) as chosen:
         return _cross_validate(config, spec, call, chosen)
 
@@ -106,7 +122,7 @@ class _Call:
     specs: tuple[CohortSpec, ...]
     data: CohortData
     out: Path
-    fold: int | None
+    fold: int | Literal["next"] | None
     fresh: bool
 
     @property
@@ -115,20 +131,87 @@ class _Call:
         return self.out.resolve().with_name(f".{self.out.resolve().name}.lock")
 
 
+@dataclass(frozen=True)
+class _Run:
+    """A run that is set up: its folder is open and its scans are prepared."""
+
+    config: RunConfig
+    record: dict[str, Any]
+    setup: CohortSetup
+    cases: Sequence[PreparedCase]
+    grid: FrameGrid
+
+    def fold_job(self, number: int) -> FoldJob:
+        """Return what a fold needs, counted from 1."""
+        table, folds = self.setup.table, self.setup.folds
+        cases = table[["participant_id", "session_id", "label"]].assign(role="unused")
+        for role in ("train", "validation", "test"):
+            cases.loc[cases.index[folds.positions(table, number, role)], "role"] = role
+        return FoldJob(
+            config=self.config,
+            fold=number,
+            classes=tuple(self.setup.spec.classes),
+            cases=cases,
+            frames=[case.frames for case in self.cases],
+            grid_affine=self.grid.affine,
+        )
+
+
+def missing_folds(
+    config: RunConfig,
+    *,
+    data: Path | CohortData | None = None,
+    out: Path | None = None,
+    fresh: bool = False,
+) -> tuple[Path, list[int]]:
+    """Set up a run and prepare its scans; return its folder and the folds that are still to be run.
+
+    Raises:
+        NeurofocusError: as ``cross_validate`` raises it.
+    """
+    config, specs, spec = _checked(config)
+    call = _Call(specs, cohort_data(data), out or Path("runs") / spec.name, None, fresh)
+    config = _set_up(config, spec, call).config
+    done = {result.fold for result in _finished(call.out, config, spec)}
+    return call.out, [number for number in range(1, config.data.folds + 1) if number not in done]
+
+
+def _checked(config: RunConfig) -> tuple[RunConfig, tuple[CohortSpec, ...], CohortSpec]:
+    """Return the configuration of the run, the definitions of its cohorts, and that of all together."""
+    if config.cohort is None:
+        raise ConfigError("cohort: not set; name a shipped cohort or a cohort YAML file")
+    specs = load_cohort_specs(config.cohort)
+    spec = combine_specs(specs)
+    return _fitted(config, spec), specs, spec
+
+
+def _set_up(config: RunConfig, spec: CohortSpec, call: _Call) -> _Run:
+    """Open the run folder, read the cohort, prepare its scans; of several processes the first goes ahead."""
+    with main_first():
+        root, more = find_cohorts(call.specs, call.data)
+        source = read_cohort(call.specs[0], root, config, more=more)
+        config = source.config
+        _refuse_fold(call.fold, config)
+        with locked(call.lock):
+            record = open_run(call.out, config, fresh=call.fresh and is_main())
+            setup = set_up_cohort(spec, root, config, call.out, source=source)
+        cases, grid = prepare_scans(setup, config)
+    return _Run(config, record, setup, cases, grid)
+
+
 def _cross_validate(
     config: RunConfig, spec: CohortSpec, call: _Call, device: torch.device
 ) -> CrossValidationResult:
     out = call.out
-    with main_first():  # of processes that share the folds
-        root, more = find_cohorts(call.specs, call.data)
-        with locked(call.lock):
-            record = open_run(out, config, fresh=call.fresh and is_main())
-            setup = set_up_cohort(call.specs[0], root, config, out, more=more)
-        cases, grid = prepare_scans(setup, config)
-    numbers = [call.fold] if call.fold is not None else range(1, config.data.folds + 1)
-    jobs = ((_fold_job(number, config, setup, cases, grid), _fold_folder(out, number)) for number in numbers)
-    alone = call.fold is not None or part()[1] > 1
-    run_folds(jobs, device=device, parallel=1 if alone else config.parallel_folds)
+    run = _set_up(config, spec, call)
+    config = run.config
+    numbers = [call.fold] if isinstance(call.fold, int) else range(1, config.data.folds + 1)
+    jobs = ((run.fold_job(number), _fold_folder(out, number)) for number in numbers)
+    if call.fold == "next":
+        run_free_folds(jobs, device=device)
+    else:
+        alone = call.fold is not None or part()[1] > 1
+        run_folds(jobs, device=device, parallel=1 if alone else config.parallel_folds)
     with main_first():
         if not is_main():
             return CrossValidationResult(
@@ -140,8 +223,13 @@ def _cross_validate(
                 missing = sorted(set(range(1, config.data.folds + 1)) - {result.fold for result in results})
                 message = f"folds {', '.join(map(str, missing))} of {config.data.folds} are still to be run"
                 return CrossValidationResult(out, complete=False, metrics=None, message=message)
-            metrics = gather(out, record, config, setup, cases=cases, results=results)
+            metrics = gather(out, run.record, config, run.setup, cases=run.cases, results=results)
     return CrossValidationResult(out, complete=True, metrics=metrics, message="all folds are done")
+
+
+def _refuse_fold(fold: int | Literal["next"] | None, config: RunConfig) -> None:
+    if fold not in (None, "next", *range(1, config.data.folds + 1)):
+        raise ConfigError(f"--fold {fold}: accepted are 1 to {config.data.folds} (data.folds), or next")
 
 
 def _fitted(config: RunConfig, spec: CohortSpec) -> RunConfig:
@@ -159,22 +247,6 @@ def _fitted(config: RunConfig, spec: CohortSpec) -> RunConfig:
         )
     model = config.model.model_copy(update={"num_classes": len(spec.classes)})
     return config.model_copy(update={"model": model, "cohort": spec.name})
-
-
-def _fold_job(
-    number: int, config: RunConfig, setup: CohortSetup, cases: Sequence[PreparedCase], grid: FrameGrid
-) -> FoldJob:
-    roles = setup.table[["participant_id", "session_id", "label"]].copy()
-    for role in ("train", "validation", "test"):
-        roles.loc[roles.index[setup.folds.positions(setup.table, number, role)], "role"] = role
-    return FoldJob(
-        config=config,
-        fold=number,
-        classes=tuple(setup.spec.classes),
-        cases=roles,
-        frames=[case.frames for case in cases],
-        grid_affine=grid.affine,
-    )
 
 
 def _fold_folder(out: Path, number: int) -> Path:

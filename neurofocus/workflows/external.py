@@ -21,16 +21,15 @@ from neurofocus.ingest.flow import flow_table
 from neurofocus.ingest.identity import person_key
 from neurofocus.ingest.load import CohortTable, load_cohort
 from neurofocus.ingest.overlaps import shared_people
-from neurofocus.ingest.selection import first_session
 from neurofocus.schema.cohort import CohortSpec
-from neurofocus.tables import MISSING, read_tsv, write_tsv
+from neurofocus.tables import read_tsv, write_tsv
 from neurofocus.training.inference import predict_frames
 from neurofocus.workflows.bundle import ModelBundle, load_bundle
 from neurofocus.workflows.check_cohort import check_table, fingerprint_table
 from neurofocus.workflows.cohort_setup import find_data, prepare_table
 from neurofocus.workflows.device import choose_device
 
-__all__ = ["ExternalResult", "external_test"]
+__all__ = ["ExternalResult", "external_test", "refuse_related"]
 
 _RULE = (
     "mean probability of all fold models; binary: the mean of the folds' validation thresholds; else argmax"
@@ -83,8 +82,8 @@ def external_test(
         CohortError: people or scans of the run are in the other cohort, or may be.
         BundleError: the run is not finished.
     """
+    refuse_related(cohort, trained_on)
     bundle = load_bundle(run / "bundle", choose_device(device))
-    _refuse_related(cohort, trained_on, bundle)
     found = load_cohort(cohort, find_data(cohort, data))
     table = _scored(found.table, cohort)
     config = bundle.manifest.config
@@ -101,23 +100,28 @@ def external_test(
     return ExternalResult(metrics, files)
 
 
-def _refuse_related(cohort: CohortSpec, trained_on: Sequence[CohortSpec], bundle: ModelBundle) -> None:
-    """Refuse other classes, the run's own cohorts and those that share people with them."""
-    classes = bundle.manifest.classes
-    if tuple(cohort.classes) != classes:
+def refuse_related(cohort: CohortSpec, trained_on: Sequence[CohortSpec]) -> None:
+    """Refuse what can be no external test of models that are trained on some cohorts.
+
+    Raises:
+        ConfigError: the cohorts have other classes.
+        CohortError: it is one of the cohorts, or shares people with one.
+    """
+    classes = list(trained_on[0].classes)
+    if list(cohort.classes) != classes:
         raise ConfigError(
-            f"--test-cohort: {cohort.name!r} has the classes {', '.join(cohort.classes)}, the models "
+            f"--test-cohort: {cohort.name!r} has the classes {', '.join(cohort.classes)}, the run "
             f"{', '.join(classes)}; an external test needs the same names in the same order"
         )
     for spec in trained_on:
         if spec.name == cohort.name:
             raise CohortError(
-                f"leak (no independent test set): the models were trained on {cohort.name!r}; test on another cohort"
+                f"leak (no independent test set): the models train on {cohort.name!r}; test on another cohort"
             )
         if shared_people(spec, cohort):
             raise CohortError(
                 f"leak (no independent test set): cohorts {spec.name!r} and {cohort.name!r} share people under "
-                "different identifiers, so test people may have trained the models; test on another cohort"
+                "different identifiers, so test people may train the models; test on another cohort"
             )
 
 
@@ -125,7 +129,7 @@ def _scored(table: pd.DataFrame, cohort: CohortSpec) -> pd.DataFrame:
     """Return one session a person unless the cohort's rule scores all."""
     if cohort.session_rule == "all":
         return table
-    return table[first_session(table.assign(acq_time=MISSING))].reset_index(drop=True)
+    return table[table["session_order"] == 1].reset_index(drop=True)
 
 
 def _refuse_overlap(run: Path, table: pd.DataFrame, voxels: dict[str, str]) -> None:

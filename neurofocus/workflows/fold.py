@@ -6,9 +6,9 @@ same arguments and ends with the same bytes (on the CPU, at the recorded number 
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from filelock import FileLock, Timeout
 
 from neurofocus.data.augment import Augmenter
 from neurofocus.data.dataset import FrameDataset
@@ -24,7 +23,6 @@ from neurofocus.data.loaders import evaluation_loader, training_loader
 from neurofocus.data.seeds import derive_seed
 from neurofocus.errors import CohortError, ConfigError, NeurofocusError
 from neurofocus.evaluation.thresholds import choose_threshold, decide
-from neurofocus.files import sweep_partial
 from neurofocus.model.cost import measure_cost
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.run import RunConfig
@@ -32,15 +30,14 @@ from neurofocus.training.distributed import is_main, main_first, part
 from neurofocus.training.engine import LAST_CHECKPOINT, FoldTraining, train_fold
 from neurofocus.training.inference import predict_logits
 from neurofocus.training.reproducible import reproducible
-from neurofocus.training.state import TrainingState, load_saved
+from neurofocus.training.state import EpochRecord, SavedState, TrainingState, load_saved
+from neurofocus.workflows.fold_lock import LOCK_SECONDS, alone_in
 from neurofocus.workflows.fold_record import FoldResult, finished_fold, mark_done, write_outputs
 from neurofocus.workflows.run_record import config_hash
 
-__all__ = ["FoldJob", "run_fold"]
+__all__ = ["FoldJob", "run_fold", "train_only"]
 
 _COLUMNS = ["participant_id", "session_id", "label", "role"]
-# Long enough for the data workers of a killed run to notice and let go of its lock.
-_LOCK_SECONDS = 30.0
 
 Role = Literal["train", "validation", "test"]
 
@@ -93,47 +90,36 @@ class FoldJob:
         )
 
 
-def run_fold(job: FoldJob, folder: Path, *, device: torch.device | str = "cpu") -> FoldResult:
+def run_fold(
+    job: FoldJob, folder: Path, *, device: torch.device | str = "cpu", patience: float = LOCK_SECONDS
+) -> FoldResult:
     """Train a fold, or continue, or just read it if it is done.
 
     Args:
         job: what to do.
         folder: of this fold alone.
         device: where to compute.
+        patience: seconds to wait for another process that works on the fold.
 
     Raises:
-        NeurofocusError: another process is at it, the loss is not finite, or the disk is full.
+        FoldBusyError: another process is at it.
+        NeurofocusError: the loss is not finite, or the disk is full.
         ConfigError: the folder was started with other settings or scans.
         CohortError: too few cases for training or validation.
         BundleError: the checkpoint is damaged.
     """
     _check(job)
-    with _alone(folder, job.fold):
+    with alone_in(folder, job.fold, patience):
         identity = job.identity()
         if (result := finished_fold(folder, job.classes, identity)) is not None:
             return result
-        saved = load_saved(folder / LAST_CHECKPOINT, identity)
-        threads = _threads(job.config) if saved is None else int(saved.identity["threads"])
-        with reproducible(threads=threads, deterministic=job.config.train.deterministic):
-            torch.manual_seed(derive_seed("weights", job.config.seed, job.fold))
-            model = UniAdaFocus(job.config.model).to(device)
-            training = FoldTraining(
-                config=job.config.train,
-                stream=(job.config.seed, job.fold),
-                training=training_loader(
-                    job.dataset("train"),
-                    job.config.train.batch_size,
-                    num_workers=job.config.data.num_workers,
-                    part=part(),
-                ),
-                validation=evaluation_loader(
-                    job.dataset("validation"), job.config.train.batch_size, part=part()
-                ),
-                folder=folder,
-                identity={**identity, "threads": threads},
-            )
-            state = train_fold(model, training, saved)
-            how = {"threads": threads, "processes": part()[1], "device": torch.device(device).type}
+        with _training(job, folder, device) as training:
+            state = train_fold(*training)
+            how = {
+                "threads": training[1].identity["threads"],
+                "processes": part()[1],
+                "device": torch.device(device).type,
+            }
             _conclude(job, folder, state, how)
         with main_first():
             if is_main():
@@ -144,35 +130,49 @@ def run_fold(job: FoldJob, folder: Path, *, device: torch.device | str = "cpu") 
     return result
 
 
-@contextmanager
-def _alone(folder: Path, fold: int) -> Iterator[None]:
-    """Keep other runs out of the fold's folder; of processes that share the fold, the first holds the lock."""
-    if not is_main():
-        with main_first():  # until the first one has the lock and has swept
-            pass
-        yield
-        return
+def train_only(
+    job: FoldJob, folder: Path, watch: Callable[[EpochRecord], None], *, device: torch.device | str = "cpu"
+) -> list[EpochRecord]:
+    """Train a fold without looking at its test part, for the search of settings; return the record of every epoch.
+
+    Args:
+        job: what to do.
+        folder: of this training alone; holds its checkpoint.
+        watch: called with the record of every epoch; what it raises ends the training.
+        device: where to compute.
+
+    Raises:
+        NeurofocusError: as ``run_fold`` raises it.
+    """
+    _check(job)
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder, fold):
-        with main_first():
-            sweep_partial(folder)
-        yield
+    with _training(job, folder, device) as (model, training, saved):
+        return train_fold(model, replace(training, watch=watch), saved).history
 
 
 @contextmanager
-def _locked(folder: Path, fold: int) -> Iterator[None]:
-    lock = FileLock(folder / ".lock", timeout=_LOCK_SECONDS)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise NeurofocusError(
-            f"{folder}: another process is working on fold {fold}; wait until it is done, "
-            "or choose another --out"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
+def _training(
+    job: FoldJob, folder: Path, device: torch.device | str
+) -> Iterator[tuple[UniAdaFocus, FoldTraining, SavedState | None]]:
+    """Give what ``train_fold`` needs, with randomness and threads pinned inside the block."""
+    identity = job.identity()
+    saved = load_saved(folder / LAST_CHECKPOINT, identity)
+    threads = _threads(job.config) if saved is None else int(saved.identity["threads"])
+    with reproducible(threads=threads, deterministic=job.config.train.deterministic):
+        torch.manual_seed(derive_seed("weights", job.config.seed, job.fold))
+        model = UniAdaFocus(job.config.model).to(device)
+        batch, share = job.config.train.batch_size, part()
+        training = FoldTraining(
+            config=job.config.train,
+            stream=(job.config.seed, job.fold),
+            training=training_loader(
+                job.dataset("train"), batch, num_workers=job.config.data.num_workers, part=share
+            ),
+            validation=evaluation_loader(job.dataset("validation"), batch, part=share),
+            folder=folder,
+            identity={**identity, "threads": threads},
+        )
+        yield model, training, saved
 
 
 def _check(job: FoldJob) -> None:

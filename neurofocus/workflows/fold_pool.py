@@ -15,9 +15,11 @@ import torch
 from neurofocus.errors import NeurofocusError
 from neurofocus.processes import can_spawn, end_with_parent
 from neurofocus.workflows.fold import FoldJob, run_fold
+from neurofocus.workflows.fold_lock import FoldBusyError
 
-__all__ = ["run_folds"]
+__all__ = ["run_folds", "run_free_folds"]
 
+_LOGGER = logging.getLogger(__name__)
 _SPAWN = get_context("spawn")  # a forked process would inherit torch's threads, and hang
 
 
@@ -56,6 +58,19 @@ def run_folds(jobs: Iterable[tuple[FoldJob, Path]], *, device: torch.device, par
             for process in running.values():
                 process.terminate()
                 process.join()
+
+
+def run_free_folds(jobs: Iterable[tuple[FoldJob, Path]], *, device: torch.device) -> None:
+    """Run, one after the other, the folds that are neither done nor in another process's hands.
+
+    Raises:
+        NeurofocusError: as ``run_fold`` raises it.
+    """
+    for job, folder in jobs:
+        try:
+            run_fold(job, folder, device=device, patience=0)
+        except FoldBusyError:
+            _LOGGER.info("fold %d: another process is working on it", job.fold)
 
 
 def _start(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from neurofocus.resources import list_resources
+from neurofocus.schema.load import load_cohort_spec
 from neurofocus.tables import read_tsv
 
 Command = Callable[..., int]
@@ -34,7 +35,8 @@ def test_show(command: Command, capsys: Shown, name: str) -> None:
     assert command("cohort", "show", name) == 0
     text = capsys.readouterr().out
     assert text.startswith(f"{name}: ")
-    for label in ("layout", "label column", "class CN", "class AD", "configuration"):
+    classes = [f"class {label}" for label in load_cohort_spec(name).classes]
+    for label in ("layout", "label column", *classes, "configuration"):
         assert label in text
 
 
@@ -53,7 +55,7 @@ def test_a_file_of_ones_own(command: Command, capsys: Shown, tiny_cohort: Path) 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["show", "dem"], "cohort 'dem' is not shipped; did you mean 'demo'?; known: bids, demo"),
+        (["show", "dem"], "cohort 'dem' is not shipped; did you mean 'demo'?; known: adni, "),
         (["show", "absent.yaml"], "absent.yaml: cannot be read (No such file or directory)"),
         (["show"], "Missing argument 'name'"),
         (["show", "demo", "more"], "unexpected extra argument"),

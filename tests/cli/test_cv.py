@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from neurofocus.workflows import cross_validate as workflow
+from neurofocus.workflows.combined import CohortData
 from neurofocus.workflows.cross_validate import CrossValidationResult
 
 Command = Callable[..., int]
@@ -75,6 +76,8 @@ def test_options_reach_the_run(
         "demo-null",
         "--data",
         tmp_path,
+        "--links",
+        tmp_path / "links.tsv",
         "--out",
         tmp_path / "o",
         "--fold",
@@ -88,7 +91,7 @@ def test_options_reach_the_run(
     assert config.train.epochs == 7  # type: ignore[attr-defined]
     assert config.data.folds == 4  # type: ignore[attr-defined]
     assert options == {
-        "data": tmp_path,
+        "data": CohortData((tmp_path,), tmp_path / "links.tsv"),
         "out": tmp_path / "o",
         "fold": 2,
         "fresh": True,

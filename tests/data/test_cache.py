@@ -69,7 +69,7 @@ def write_scan(path: Path, seed: int = 0) -> Path:
 def request(
     path: Path, prepare: PrepareConfig = PREPARE, grid: FrameGrid = GRID, in_template: bool = True
 ) -> CaseRequest:
-    return CaseRequest(path=path, prepare=prepare, grid=grid, in_template=in_template)
+    return CaseRequest(path=path, prepare=prepare, grid=grid, in_template=in_template, orientation="header")
 
 
 def entries(folder: Path) -> list[Path]:
@@ -135,6 +135,7 @@ def test_key_follows_content_not_name_or_time(scan: Path, tmp_path: Path) -> Non
         {"grid": frame_grid(PREPARE, 40)},
         {"grid": frame_grid(PREPARE.model_copy(update={"range_mm": (-72.0, 38.0)}), 48)},
         {"in_template": False},
+        {"orientation": "LAS"},
     ],
 )
 def test_any_changed_setting_changes_the_key(scan: Path, changed: dict[str, object]) -> None:
@@ -253,8 +254,8 @@ def test_file_that_changes_while_it_is_read_is_refused(
 ) -> None:
     real = cache_module.read_volume
 
-    def slow(path: Path) -> object:
-        volume = real(path)
+    def slow(path: Path, orientation: str) -> object:
+        volume = real(path, orientation)
         write_scan(scan, seed=2)
         return volume
 
@@ -289,6 +290,7 @@ def test_cohort_in_table_order_and_failures_named(tmp_path: Path, jobs: int) -> 
             "participant_id": ["sub-a", "sub-b", "sub-bad", "sub-d"],
             "path": map(str, paths),
             "space": "template",
+            "orientation": "header",
         }
     )
     seen: list[tuple[int, int]] = []
@@ -320,6 +322,13 @@ def test_a_killed_worker_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(processes, "worker_pool", Broken)
     monkeypatch.setattr(prepare_cohort_module, "can_spawn", lambda: True)  # not so under xdist
     paths = [write_scan(tmp_path / f"{name}.nii.gz", seed) for seed, name in enumerate("ab")]
-    table = pd.DataFrame({"participant_id": ["sub-a", "sub-b"], "path": map(str, paths), "space": "template"})
+    table = pd.DataFrame(
+        {
+            "participant_id": ["sub-a", "sub-b"],
+            "path": map(str, paths),
+            "space": "template",
+            "orientation": "header",
+        }
+    )
     with pytest.raises(CohortError, match=r"ended abruptly; .*memory.*fewer data\.prepare_jobs"):
         prepare_cohort(table, PREPARE, grid=GRID, cache_folder=tmp_path / "c", jobs=2)

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from neurofocus.data import fingerprint_cache as module
 from neurofocus.data.fingerprint import Fingerprint
-from neurofocus.data.fingerprint_cache import fingerprint_all
+from neurofocus.data.fingerprint_cache import Fingerprints
 
 
 def save(path: Path, seed: int) -> str:
@@ -18,15 +19,19 @@ def save(path: Path, seed: int) -> str:
     return str(path)
 
 
+def fingerprint_all(names: list[str], folder: Path, **options: Any) -> Fingerprints:
+    return module.fingerprint_all(dict.fromkeys(names, "header"), folder, **options)
+
+
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the scans that were read."""
     seen: list[str] = []
     real = module.fingerprint_scan
 
-    def count(path: Path) -> Fingerprint:
+    def count(path: Path, orientation: str) -> Fingerprint:
         seen.append(path.name)
-        return real(path)
+        return real(path, orientation)
 
     monkeypatch.setattr(module, "fingerprint_scan", count)
     return seen
@@ -107,8 +112,8 @@ def test_a_scan_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: pytes
     name = save(tmp_path / "a.nii", 0)
     real = module.fingerprint_scan
 
-    def change(path: Path) -> Fingerprint:
-        found = real(path)
+    def change(path: Path, orientation: str) -> Fingerprint:
+        found = real(path, orientation)
         save(path, 1)
         return found
 
@@ -116,3 +121,13 @@ def test_a_scan_that_changes_while_it_is_read(tmp_path: Path, monkeypatch: pytes
     answer = fingerprint_all([name], tmp_path / "cache")
     assert answer.failures == {name: "a.nii: changed while it was read; run again when it is copied"}
     assert not list((tmp_path / "cache").rglob("*.bin"))
+
+
+def test_another_orientation_is_another_scan(tmp_path: Path, reads: list[str]) -> None:
+    """Where a header does not say how axes run, the cohort's rule does, and it changes the voxels' order."""
+    name = save(tmp_path / "a.nii", 0)
+    plain = module.fingerprint_all({name: "header"}, tmp_path / "cache").found[name]
+    turned = module.fingerprint_all({name: "ASL"}, tmp_path / "cache").found[name]
+    assert (plain.axes, turned.axes) == ("RAS", "ASL")
+    assert plain.voxels != turned.voxels
+    assert len(reads) == 2

@@ -33,6 +33,7 @@ def cohort(name: str, people: list[str], sessions: list[str] | None = None) -> C
             "session_id": sessions or ["n/a"] * len(people),
             "path": [f"/{name}/{person}.nii" for person in people],
             "label": labels,
+            "session_order": 1,
             "cohort": name,
         }
     )
@@ -157,6 +158,9 @@ def test_all_scans_of_a_linked_person_are_in_one_part() -> None:
     _, both = linked("all")
     assert len(both.table) == 20
     assert not both.table.duplicated(["participant_id", "session_id"]).any()
+    people = both.table.set_index(["participant_id", "cohort"])
+    assert [people.loc[("X", name), "session_order"] for name in ("one", "two")] == [1, 2]
+    assert [people.loc[("sub-a1", name), "session_order"] for name in ("one", "two")] == [1, 2]
     folds = make_folds(both.table, 4, 0.25, seed=0).frame
     for column in ("fold", "role_1", "role_2", "role_3", "role_4"):
         assert (folds.groupby("participant_id")[column].nunique() == 1).all()

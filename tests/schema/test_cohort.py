@@ -77,3 +77,20 @@ def test_class_rules(classes: dict[str, list[str]], words: str) -> None:
 def test_simulation_limits(field: str, value: object) -> None:
     with pytest.raises(ValidationError, match=field):
         SimulationConfig.model_validate({field: value})
+
+
+def test_orientations() -> None:
+    spec = make(orientations={"RAW": ["ASL", "LAS"]})
+    assert spec.orientations == {"RAW": ("ASL", "LAS")}
+    assert make().orientations == {}
+
+
+@pytest.mark.parametrize("letters", ["ASLX", "AS", "asl", "RLA", "header", ""])
+def test_what_is_no_orientation(letters: str) -> None:
+    with pytest.raises(ValidationError, match=r"is no orientation; give three letters"):
+        make(orientations={"RAW": [letters]})
+
+
+def test_an_orientation_that_names_none() -> None:
+    with pytest.raises(ValidationError, match="'RAW' has no orientation"):
+        make(orientations={"RAW": []})

@@ -1,6 +1,7 @@
 """One prediction with the tiny SYNTHETIC bundle, and the module of the tiny SYNTHETIC fold."""
 
 import importlib
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -22,7 +23,7 @@ def done(tiny_scan: Path, bundle: ModelBundle, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture(scope="session")
-def synthetic() -> ModuleType:
+def synthetic() -> Iterator[ModuleType]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(Path(__file__).parent)
-        return importlib.import_module("synthetic_fold")
+        yield importlib.import_module("synthetic_fold")

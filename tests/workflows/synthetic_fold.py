@@ -6,8 +6,19 @@ import numpy as np
 import pandas as pd
 
 from neurofocus.schema.load import load_run_config
+from neurofocus.schema.search import SearchSpace
 from neurofocus.workflows.fold import FoldJob, run_fold
+from neurofocus.workflows.search import FoldSearch, search_fold
 
+SPACE = SearchSpace.model_validate(
+    {
+        "space": {
+            "train.learning_rates.global_encoder": {"low": 1e-4, "high": 1e-2, "log": True},
+            "train.batch_size": {"low": 6, "high": 9, "whole": True},
+            "augment.probability": {"choices": [0.0, 0.5]},
+        }
+    }
+)
 SIZES = {"train": 32, "validation": 12, "test": 12}
 
 
@@ -38,3 +49,9 @@ def make_job(*overrides: str) -> FoldJob:
 def run(folder: Path, overrides: list[str]) -> None:
     """Run the job; for a child process that a test kills."""
     run_fold(make_job(*overrides), folder)
+
+
+def search(folder: Path, trials: int, epochs: int) -> None:
+    """Take part in a search over the job; for child processes, one of which a test kills."""
+    job = make_job(f"train.epochs={epochs}", "threads=1")
+    search_fold(FoldSearch(job, SPACE, trials=trials, folder=folder))

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from neurofocus.errors import CohortError, ConfigError
+from neurofocus.ingest.combine import combine_specs
 from neurofocus.schema.load import load_run_config
 from neurofocus.tables import read_tsv
+from neurofocus.workflows.cohort_setup import set_up_cohort
+from neurofocus.workflows.cohort_source import read_cohort
 from neurofocus.workflows.combined import CohortData, default_config, find_cohorts, load_cohort_specs
 from neurofocus.workflows.cross_validate import cross_validate, run_config
 
@@ -82,13 +85,11 @@ def test_a_label_that_goes_with_the_cohort_is_told(
         people = read_tsv(root / "participants.tsv")
         people["diagnosis"] = [label] * 7 + [{"CN": "AD", "AD": "CN"}[label]]
         people.to_csv(root / "participants.tsv", sep="\t", index=False)
-    config = load_run_config(tiny_config).model_copy(
-        update={"cohort": f"{tmp_path / 'one.yaml'},{tmp_path / 'two.yaml'}"}
-    )
-    from neurofocus.workflows.cohort_setup import set_up_cohort
-
-    root, more = find_cohorts(load_cohort_specs(str(config.cohort)), CohortData(halves))
-    setup = set_up_cohort(load_cohort_specs(str(config.cohort))[0], root, config, tmp_path / "out", more=more)
+    specs = load_cohort_specs(f"{tmp_path / 'one.yaml'},{tmp_path / 'two.yaml'}")
+    config = load_run_config(tiny_config)
+    root, more = find_cohorts(specs, CohortData(halves))
+    source = read_cohort(specs[0], root, config, more=more)
+    setup = set_up_cohort(combine_specs(specs), root, config, tmp_path / "out", source=source)
     assert setup.spec.name == "one+two"
     assert setup.synthetic
     assert "cohort" in {finding.figures.get("column") for finding in setup.checks.warnings}

@@ -242,15 +242,12 @@ def test_damaged_checkpoint_is_refused(synthetic: ModuleType, tmp_path: Path) ->
         run_fold(job, tmp_path)
 
 
-def test_second_process_is_told(
-    synthetic: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fold_module, "_LOCK_SECONDS", 0.1)
+def test_second_process_is_told(synthetic: ModuleType, tmp_path: Path) -> None:
     with (
         FileLock(tmp_path / ".lock"),
         pytest.raises(NeurofocusError, match=r"another process is working on fold 2; wait .* --out"),
     ):
-        run_fold(synthetic.make_job(), tmp_path)
+        run_fold(synthetic.make_job(), tmp_path, patience=0.1)
 
 
 def test_impossible_jobs_are_refused(synthetic: ModuleType, tmp_path: Path) -> None:
