@@ -15,7 +15,7 @@ from neurofocus.ingest.labels import class_of, describe_values
 from neurofocus.ingest.scans import SCAN_COLUMNS, FoundScans
 from neurofocus.ingest.table_labels import diagnoses
 from neurofocus.ingest.values import dates, numbers
-from neurofocus.schema.cohort import CohortSpec, TableSpec
+from neurofocus.schema.cohort import ORIENTATIONS, CohortSpec, TableSpec
 from neurofocus.tables import MISSING
 
 __all__ = ["read_table"]
@@ -65,6 +65,7 @@ def read_table(data: Path, spec: CohortSpec) -> FoundScans:
             "session_id": _sessions(table, people),
             "path": _paths(table, root),
             "space": _spaces(table),
+            "orientation": _orientations(table),
         }
     )
     for name in _TEXTS:
@@ -185,6 +186,20 @@ def _spaces(table: DeliveredTable) -> list[str]:
                 f"{table.where(row, 'space')}: holds {value!r} (all: {describe_values(table.frame['space'])}); accepted "
                 "are native, template and names that begin with MNI152 (already in that space: not registered again)"
             )
+    return result
+
+
+def _orientations(table: DeliveredTable) -> list[str]:
+    if not table.has("orientation"):
+        return ["header"] * len(table.frame)
+    result = []
+    for row, value in enumerate(table.frame["orientation"]):
+        if value not in ("header", MISSING) and value not in ORIENTATIONS:
+            raise CohortError(
+                f"{table.where(row, 'orientation')}: holds {value!r}; accepted are header, and three letters that say "
+                "where the voxel axes run to, such as RAS or ASL"
+            )
+        result.append("header" if value == MISSING else value)
     return result
 
 

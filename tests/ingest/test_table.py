@@ -179,3 +179,17 @@ def test_another_label_column_is_not_replaced_by_diagnosis(scans: Path, spec: Co
 def test_no_table_in_the_folder(scans: Path, spec: CohortSpec) -> None:
     with pytest.raises(CohortError, match=r"no table 'scans'.*participant_id \(.*path \("):
         load_cohort(spec, scans)
+
+
+def test_how_files_are_stored_is_kept(scans: Path, spec: CohortSpec) -> None:
+    file = put(
+        scans / "list.tsv",
+        "participant_id|path|diagnosis|orientation",
+        "1|nii/a.nii|CN|ASL",
+        "2|nii/b.nii|AD|header",
+        "3|nii/c.nii|AD|n/a",
+    )
+    assert list(load_cohort(spec, file).table["orientation"]) == ["ASL", "header", "header"]
+    put(file, "participant_id|path|diagnosis|orientation", "1|nii/a.nii|CN|ASA")
+    with pytest.raises(CohortError, match=r"row 2, column 'orientation': holds 'ASA'; accepted are header"):
+        load_cohort(spec, file)

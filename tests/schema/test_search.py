@@ -11,7 +11,9 @@ from neurofocus.schema.load import load_run_config, load_search_space, with_sett
 def test_the_shipped_space_fits_every_run_configuration() -> None:
     space = load_search_space().space
     for name in ("mri", "demo"):
-        config = with_settings(load_run_config(name), {key: kind.low for key, kind in space.items()}, "space")
+        config = with_settings(
+            load_run_config(name), {key: kind.low or kind.choices[0] for key, kind in space.items()}, "space"
+        )
         assert config.train.learning_rates.policy == space["train.learning_rates.policy"].low
 
 
