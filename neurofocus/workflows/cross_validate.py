@@ -12,7 +12,6 @@ from neurofocus.data.frames import FrameGrid
 from neurofocus.data.preprocess import PreparedCase
 from neurofocus.errors import ConfigError
 from neurofocus.files import locked
-from neurofocus.ingest.combine import combine_specs
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.schema.load import load_run_config
 from neurofocus.schema.run import RunConfig
@@ -25,6 +24,7 @@ from neurofocus.workflows.combined import (
     default_config,
     find_cohorts,
     load_cohort_specs,
+    run_on,
 )
 from neurofocus.workflows.device import choose_device
 from neurofocus.workflows.fold import FoldJob
@@ -107,7 +107,7 @@ def cross_validate(
     Raises:
         NeurofocusError: whatever the user can mend, in one line.
     """
-    config, specs, spec = _checked(config)
+    config, specs, spec = run_on(config)
     if config.data.scheme == "kfold" and config.data.splits is None:
         _refuse_fold(fold, config)  # at once; otherwise the cohort decides how many there are
     call = _Call(specs, cohort_data(data), out or Path("runs") / spec.name, fold, fresh)
@@ -169,20 +169,11 @@ def missing_folds(
     Raises:
         NeurofocusError: as ``cross_validate`` raises it.
     """
-    config, specs, spec = _checked(config)
+    config, specs, spec = run_on(config)
     call = _Call(specs, cohort_data(data), out or Path("runs") / spec.name, None, fresh)
     config = _set_up(config, spec, call).config
     done = {result.fold for result in _finished(call.out, config, spec)}
     return call.out, [number for number in range(1, config.data.folds + 1) if number not in done]
-
-
-def _checked(config: RunConfig) -> tuple[RunConfig, tuple[CohortSpec, ...], CohortSpec]:
-    """Return the configuration of the run, the definitions of its cohorts, and that of all together."""
-    if config.cohort is None:
-        raise ConfigError("cohort: not set; name a shipped cohort or a cohort YAML file")
-    specs = load_cohort_specs(config.cohort)
-    spec = combine_specs(specs)
-    return _fitted(config, spec), specs, spec
 
 
 def _set_up(config: RunConfig, spec: CohortSpec, call: _Call) -> _Run:
@@ -230,23 +221,6 @@ def _cross_validate(
 def _refuse_fold(fold: int | Literal["next"] | None, config: RunConfig) -> None:
     if fold not in (None, "next", *range(1, config.data.folds + 1)):
         raise ConfigError(f"--fold {fold}: accepted are 1 to {config.data.folds} (data.folds), or next")
-
-
-def _fitted(config: RunConfig, spec: CohortSpec) -> RunConfig:
-    """Return the configuration with the cohort's number of classes and its name.
-
-    The name replaces the path of a cohort file, which could name a person and must not reach the bundle.
-
-    Raises:
-        ConfigError: the model wants colour frames.
-    """
-    if config.model.frame_channels != 1:
-        raise ConfigError(
-            f"model.frame_channels: MRI slices have 1 channel, the configuration says {config.model.frame_channels}; "
-            "use a configuration for scans (mri, demo) or --set model.frame_channels=1"
-        )
-    model = config.model.model_copy(update={"num_classes": len(spec.classes)})
-    return config.model_copy(update={"model": model, "cohort": spec.name})
 
 
 def _fold_folder(out: Path, number: int) -> Path:

@@ -9,8 +9,9 @@ from neurofocus.data.folds import make_folds
 from neurofocus.errors import CohortError, ConfigError
 from neurofocus.ingest.combine import combine_specs, combine_tables
 from neurofocus.ingest.flow import CohortTable, flow_step
-from neurofocus.ingest.overlaps import Links, read_links
+from neurofocus.ingest.overlaps import Links, read_links, shared_people
 from neurofocus.schema.cohort import CohortSpec
+from neurofocus.schema.load import load_cohort_spec
 
 
 def spec(name: str, **changes: object) -> CohortSpec:
@@ -207,3 +208,29 @@ def test_links_that_cannot_be_used(tmp_path: Path, text: str, words: str) -> Non
     (tmp_path / "links.tsv").write_text(text, encoding="utf-8")
     with pytest.raises(CohortError, match=rf"--links .*links\.tsv: {words}"):
         read_links(tmp_path / "links.tsv")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("oasis1", "oasis3"),
+        ("oasis2", "oasis1"),
+        ("oasis", "oasis1"),
+        ("oasis3", "oasis"),
+        ("adni", "adni-mci"),
+    ],
+)
+def test_shipped_cohorts_that_share_people(names: tuple[str, str]) -> None:
+    """Known overlaps: the OASIS studies of one centre, and the same archive under another label rule."""
+    one, other = (load_cohort_spec(name) for name in names)
+    assert shared_people(one, other)
+
+
+@pytest.mark.parametrize("names", [("adni", "oasis3"), ("adni", "oasis1"), ("ppmi", "oasis3")])
+def test_shipped_cohorts_that_do_not(names: tuple[str, str]) -> None:
+    one, other = (load_cohort_spec(name) for name in names)
+    assert not shared_people(one, other)
+
+
+def test_adni_and_oasis_have_the_same_classes() -> None:
+    assert combine_specs([load_cohort_spec("adni"), load_cohort_spec("oasis3")]).name == "adni+oasis3"

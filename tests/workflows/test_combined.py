@@ -121,7 +121,8 @@ def test_folders_and_names(halves: tuple[Path, Path], tmp_path: Path) -> None:
         find_cohorts(specs, CohortData(halves[:1]))
     with pytest.raises(CohortError, match="cohort 'one': no data folder"):
         find_cohorts(specs, CohortData())
-    for names in ("", "demo,absent"):
+    assert [spec.name for spec in load_cohort_specs("demo,")] == ["demo"]
+    for names in ("", ",", "demo,absent"):
         with pytest.raises(ConfigError, match="is not shipped"):
             load_cohort_specs(names)
 

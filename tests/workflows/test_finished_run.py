@@ -25,7 +25,7 @@ FOLD_FILES = {
 def test_promised_files(tiny_run: Path) -> None:
     assert {path.name for path in tiny_run.iterdir()} == {
         *("run.json", "cohort.tsv", "folds.tsv", "predictions.tsv", "metrics.json", "report.html"),
-        *("fold-1", "fold-2", "bundle"),
+        *("checks.json", "fold-1", "fold-2", "bundle"),
     }
     for number in (1, 2):
         assert {path.name for path in (tiny_run / f"fold-{number}").iterdir()} >= FOLD_FILES
