@@ -18,6 +18,7 @@ from .cv import cv
 from .output import print_error
 from .predict import predict
 from .profile import profile
+from .tune import tune
 
 __all__ = ["main"]
 
@@ -34,6 +35,7 @@ app = typer.Typer(
 app.command()(cv)
 app.command()(predict)
 app.add_typer(cohort.app, name="cohort")
+app.command()(tune)
 app.command()(profile)
 
 
