@@ -165,6 +165,7 @@ def _read(path: Path, spec: CohortSpec | None) -> tuple[pd.DataFrame, tuple[str,
     for column, nothing in (("session_id", MISSING), ("orientation", "header")):
         if column not in frame.columns:
             frame[column] = nothing
+    frame["orientation"] = frame["orientation"].replace(MISSING, "header")
     labels, classes = _labels(path, frame["label"], spec)
     places = [str(path.absolute().parent / name) for name in frame["path"]]
     missing = [Path(place).name for place in places if not Path(place).exists()]
