@@ -45,6 +45,8 @@ def load_cohort_specs(names: str) -> tuple[CohortSpec, ...]:
     Raises:
         ConfigError: unknown names or keys.
     """
+    if Path(names).is_file():  # a comma may be part of its name
+        return (load_cohort_spec(names),)
     return tuple(
         load_cohort_spec(name.strip()) for name in names.split(",") if name.strip() or "," not in names
     )
