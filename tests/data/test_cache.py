@@ -8,6 +8,7 @@ import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 
 from neurofocus import processes
 from neurofocus.data import cache as cache_module
+from neurofocus.data import entries as entries_module
 from neurofocus.data import prepare_cohort as prepare_cohort_module
 from neurofocus.data.cache import CaseCache, CaseRequest, case_key
 from neurofocus.data.frames import FrameGrid, frame_grid
@@ -83,6 +85,11 @@ def same(one: PreparedCase, two: PreparedCase) -> bool:
         and one.quality == two.quality
         and one.warnings == two.warnings
     )
+
+
+def detached(case: PreparedCase) -> PreparedCase:
+    """The case without its entry, which these tests overwrite in place."""
+    return replace(case, frames=np.array(case.frames), world_to_template=np.array(case.world_to_template))
 
 
 @pytest.fixture
@@ -163,7 +170,7 @@ def test_damaged_entry_is_rebuilt_with_a_line_in_the_log(
     scan: Path, tmp_path: Path, counted: list[int], caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
     cache = CaseCache(tmp_path / "c")
-    truth = cache.get_or_prepare(scan, PREPARE, GRID, True)
+    truth = detached(cache.get_or_prepare(scan, PREPARE, GRID, True))
     (entry,) = entries(tmp_path / "c")
     data = entry.read_bytes()
     middle = len(data) // 2
@@ -205,11 +212,11 @@ def test_entry_of_another_layout_is_rebuilt(
     from safetensors.numpy import save
 
     cache = CaseCache(tmp_path / "c")
-    truth = cache.get_or_prepare(scan, PREPARE, GRID, True)
+    truth = detached(cache.get_or_prepare(scan, PREPARE, GRID, True))
     (entry,) = entries(tmp_path / "c")
     with monkeypatch.context() as patch:
-        patch.setattr(cache_module, "save", lambda tensors: save({"frames": tensors["frames"]}))
-        entry.write_bytes(cache_module._pack(truth))
+        patch.setattr(entries_module, "save", lambda tensors: save({"frames": tensors["frames"]}))
+        entry.write_bytes(entries_module.pack_entry({"frames": truth.frames}, {}))
     assert cache.find(request(scan)) is None
     assert same(truth, cache.get_or_prepare(scan, PREPARE, GRID, True))
 
