@@ -18,9 +18,8 @@ from neurofocus.errors import VolumeError
 from neurofocus.files import sha256_file
 from neurofocus.schema.run import PrepareConfig
 
-__all__ = ["AlignmentCache", "alignment_key", "changed", "lock_file", "scan_digest"]
+__all__ = ["AlignmentCache", "alignment_key", "changed", "library_versions", "lock_file", "scan_digest"]
 
-_LIBRARIES = ("numpy", "scipy", "nibabel", "SimpleITK", "nilearn")
 _NO_FIELD = np.zeros((0, 0, 0), dtype=np.float32)
 
 
@@ -69,11 +68,16 @@ def alignment_key(content: tuple[str, ...], prepare: PrepareConfig) -> str:
     """Return the SHA-256 over everything that decides an alignment: file bytes, settings, versions."""
     record = {
         "version": ALIGN_VERSION,
-        "libraries": {name: version(name) for name in _LIBRARIES},
+        "libraries": library_versions(),
         "scan": content,
         "settings": {name: getattr(prepare, name) for name in ALIGN_SETTINGS},
     }
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of the libraries that decide a prepared scan."""
+    return {name: version(name) for name in ("numpy", "scipy", "nibabel", "SimpleITK", "nilearn")}
 
 
 def scan_digest(path: Path) -> tuple[str, ...]:
@@ -99,7 +103,7 @@ def lock_file(folder: Path, key: str) -> Path:
 
 def _read(path: Path) -> Alignment | None:
     """Return a stored alignment, or None if there is none or it is damaged."""
-    entry = read_entry(path, ("world_to_template", "field", "field_affine"), ("seconds",))
+    entry = read_entry(path, ("world_to_template", "field", "field_affine"), ("seconds",), mapped=False)
     if entry is None:
         return None
     arrays = {name: np.array(array) for name, array in entry.arrays.items()}

@@ -6,39 +6,24 @@ bits and dies on a truncated entry. Alignments have entries of their own (``alig
 frame grid costs one resampling. Importing this module imports MONAI (seconds): import it where it is used.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from filelock import FileLock
 from monai.config import KeysCollection
 from monai.data import PersistentDataset
 from monai.transforms import Compose, MapTransform
 
-from neurofocus.data.alignment import ALIGN_VERSION
 from neurofocus.data.alignment_cache import AlignmentCache, changed, lock_file, scan_digest
-from neurofocus.data.entries import read_entry, write_entry
+from neurofocus.data.cases import CaseRequest, case_file, case_key, read_case, write_case
 from neurofocus.data.frames import FrameGrid
-from neurofocus.data.preprocess import PREPARE_VERSION, PreparedCase, prepare_case
+from neurofocus.data.preprocess import PreparedCase, prepare_case
 from neurofocus.data.volume import read_volume
 from neurofocus.errors import NeurofocusError
 from neurofocus.schema.run import PrepareConfig
 
-__all__ = ["AlignVolumed", "CaseCache", "CaseRequest", "PrepareCased", "ReadVolumed", "case_key"]
-
-_LIBRARIES = ("numpy", "scipy", "nibabel", "SimpleITK", "nilearn")
-
-
-class CaseRequest(TypedDict):
-    """One scan to prepare, as the item of a MONAI data set."""
-
-    path: Path
-    prepare: PrepareConfig
-    grid: FrameGrid
-    in_template: bool
+__all__ = ["AlignVolumed", "CaseCache", "PrepareCased", "ReadVolumed"]
 
 
 class ReadVolumed(MapTransform):  # type: ignore[misc]  # MONAI ships no types
@@ -126,24 +111,23 @@ class CaseCache(PersistentDataset):  # type: ignore[misc]  # MONAI ships no type
 
     def find(self, request: CaseRequest) -> PreparedCase | None:
         """Return a verified entry, or None if the scan has to be prepared."""
-        return _read_entry(self._entry(case_key(request)))
+        return read_case(case_file(self.folder, case_key(request)))
 
     def _cachecheck(self, item_transformed: CaseRequest) -> dict[str, Any]:
         """Serve a request from disk or prepare it (replaces MONAI's unverified pickle files)."""
         key = case_key(item_transformed)
-        entry = self._entry(key)
-        case = _read_entry(entry)
+        entry = case_file(self.folder, key)
+        case = read_case(entry)
         if case is None:
             with FileLock(lock_file(self.folder, key)):
-                case = _read_entry(entry)  # another worker may have built it while this one waited
+                case = read_case(entry)  # another worker may have built it while this one waited
                 if case is None:
                     built = self._build(item_transformed, key)
-                    case = _read_entry(entry) or built  # mapped: a cohort's frames need not fit into memory
+                    case = read_case(entry) or built  # mapped: a cohort's frames need not fit into memory
         return {**item_transformed, "case": case}
 
     def _build(self, request: CaseRequest, key: str) -> PreparedCase:
         """Prepare a scan and store it; the caller holds the key's lock."""
-        entry = self._entry(key)
         try:
             case: PreparedCase = self._pre_transform(dict(request))["case"]
         except RuntimeError as error:  # MONAI wraps what a transform raises
@@ -152,38 +136,5 @@ class CaseCache(PersistentDataset):  # type: ignore[misc]  # MONAI ships no type
             raise
         if case_key(request) != key:
             raise changed(request["path"])
-        write_entry(
-            entry,
-            {"frames": case.frames, "world_to_template": case.world_to_template},
-            {"quality": case.quality, "warnings": case.warnings},
-        )
+        write_case(case_file(self.folder, key), case)
         return case
-
-    def _entry(self, key: str) -> Path:
-        """Return where a key is stored: a folder of its own, so that its leftovers can be swept safely."""
-        return self.folder / key[:2] / key / "case.bin"
-
-
-def case_key(request: CaseRequest) -> str:
-    """Return the SHA-256 over everything that decides a prepared case: file bytes, settings, versions."""
-    grid = request["grid"]
-    record = {
-        "version": [PREPARE_VERSION, ALIGN_VERSION],
-        "libraries": {name: version(name) for name in _LIBRARIES},
-        "scan": scan_digest(request["path"]),
-        "prepare": request["prepare"].model_dump(mode="json"),
-        "grid": [grid.num_frames, grid.frame_size, grid.affine.tolist()],
-        "in_template": request["in_template"],
-    }
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
-
-
-def _read_entry(path: Path) -> PreparedCase | None:
-    """Return a stored case, or None if there is none or it is damaged."""
-    entry = read_entry(path, ("frames", "world_to_template"), ("quality", "warnings"))
-    if entry is None:
-        return None
-    arrays, notes = entry.arrays, entry.notes
-    return PreparedCase(
-        arrays["frames"], arrays["world_to_template"], notes["quality"], tuple(notes["warnings"])
-    )

@@ -1,8 +1,8 @@
 """Entries of the caches: arrays and notes in one file, written atomically, verified whenever they are opened.
 
-An entry is a head of 128 bytes (magic, SHA-256 of the rest) and a safetensors body. Its arrays are mapped into
+An entry is a head of 128 bytes (magic, SHA-256 of the rest) and a safetensors body. Large arrays are mapped into
 memory read-only, not read: thousands of scans take no more memory than the pages that are in use. The SHA-256 is
-compared when an entry is opened, which every process does once for itself; later accesses trust the file, because
+compared when an entry is opened, which every process does for itself; later accesses trust the file, because
 whole entries are replaced by renaming and never written in place.
 """
 
@@ -76,13 +76,16 @@ def pack_entry(arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, Any]) -> 
     return _head(hashlib.sha256(body).hexdigest()) + body
 
 
-def read_entry(path: Path, arrays: Sequence[str], notes: Sequence[str]) -> Entry | None:
+def read_entry(
+    path: Path, arrays: Sequence[str], notes: Sequence[str], *, mapped: bool = True
+) -> Entry | None:
     """Open an entry; None if there is none, or it is damaged or holds something else (that is logged).
 
     Args:
         path: of the entry.
         arrays: names of the arrays that must be there.
         notes: names of the notes that must be there.
+        mapped: whether the arrays stay on disk (that needs torch); else they are read.
     """
     try:
         with path.open("rb") as stream:
@@ -94,7 +97,7 @@ def read_entry(path: Path, arrays: Sequence[str], notes: Sequence[str]) -> Entry
         _log.warning("cache entry %s is damaged: preparing the scan again", path.parent.name[:12])
         return None
     try:
-        found = _mapped(path)
+        found = _arrays(path, _map(path) if mapped else np.fromfile(path, dtype=np.uint8))
         texts = dict(json.loads(found.pop(_NOTES).tobytes()))
         return Entry({name: found[name] for name in arrays}, {name: texts[name] for name in notes})
     except (KeyError, ValueError, TypeError) as error:
@@ -106,20 +109,26 @@ def _head(digest: str) -> bytes:
     return (_MAGIC + digest.encode() + b"\n").ljust(_HEAD, b" ")
 
 
-def _mapped(path: Path) -> dict[str, NDArray[Any]]:
-    """Map a verified file and return its arrays (format: huggingface.co/docs/safetensors, "Format").
+def _map(path: Path) -> NDArray[np.uint8]:
+    """Map a file.
 
-    torch maps it because it closes the file afterwards; numpy keeps one open file an array, and systems allow
+    torch does it because it closes the file afterwards; numpy keeps one open file an array, and systems allow
     about a thousand.
     """
     import torch
 
-    size = path.stat().st_size
-    content = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8).numpy()
+    content: NDArray[np.uint8] = torch.from_file(
+        str(path), shared=False, size=path.stat().st_size, dtype=torch.uint8
+    ).numpy()
+    return content
+
+
+def _arrays(path: Path, content: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a verified file (format: huggingface.co/docs/safetensors, "Format")."""
     content.flags.writeable = False
     length = int.from_bytes(content[_HEAD : _HEAD + 8].tobytes(), "little")
     start = _HEAD + 8 + length
-    found = {}
+    found: dict[str, NDArray[Any]] = {}
     for name, item in json.loads(content[_HEAD + 8 : start].tobytes()).items():
         first, last = item["data_offsets"]
         plain = content[start + first : start + last].view(_TYPES[item["dtype"]])

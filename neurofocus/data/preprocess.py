@@ -77,7 +77,9 @@ def prepare_case(
     raw = resample(scan.array, to_voxels, grid.shape)
     if field is not None:
         raw /= sample_bias(field, grid.affine, raw.shape)
-    mask = _brain_mask(scan, prepare, grid, world_to_template) & inside(to_voxels, scan.array.shape, grid)
+    mask = _brain_mask(scan, prepare, grid, world_to_template) & inside(
+        to_voxels, scan.array.shape, grid.shape
+    )
     frames = _normalise(raw, mask, prepare.clip_percentiles, scan.stem)
     quality = measure(scan, frames, mask, grid, world_to_template)
     return PreparedCase(frames, world_to_template, quality, (*volume.warnings, *warn(quality)))

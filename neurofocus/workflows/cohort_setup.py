@@ -12,7 +12,6 @@ from tqdm import tqdm
 
 from neurofocus.data.folds import Folds, load_folds, make_folds
 from neurofocus.data.frames import FrameGrid, frame_grid
-from neurofocus.data.prepare_cohort import prepare_cohort
 from neurofocus.data.preprocess import PreparedCase
 from neurofocus.errors import CohortError
 from neurofocus.files import cache_dir, mendable
@@ -24,7 +23,7 @@ from neurofocus.schema.run import RunConfig
 from neurofocus.simulate.cohort import ensure_simulated
 from neurofocus.tables import write_tsv
 
-__all__ = ["CohortSetup", "find_data", "prepare_scans", "set_up_cohort"]
+__all__ = ["CohortSetup", "find_data", "prepare_scans", "says_synthetic", "set_up_cohort"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -48,7 +47,7 @@ class CohortSetup:
     @property
     def synthetic(self) -> bool:
         """Whether the scans were simulated: the definition says so, or the data set itself."""
-        return self.spec.synthetic or _says_synthetic(self.root)
+        return self.spec.synthetic or says_synthetic(self.root)
 
     @property
     def table(self) -> pd.DataFrame:
@@ -100,6 +99,10 @@ def prepare_scans(setup: CohortSetup, config: RunConfig) -> tuple[list[PreparedC
     Raises:
         CohortError: naming every scan that cannot be prepared; what is prepared stays in the cache.
     """
+    from neurofocus.data.prepare_cohort import (
+        prepare_cohort,  # brings MONAI: seconds that others need not wait
+    )
+
     grid = frame_grid(config.prepare, config.model.frame_size)
     bar = tqdm(total=len(setup.table), desc="preparing scans", unit="scan", disable=None)
     with bar, mendable(cache_dir()):
@@ -121,7 +124,7 @@ def prepare_scans(setup: CohortSetup, config: RunConfig) -> tuple[list[PreparedC
     return prepared.cases, grid
 
 
-def _says_synthetic(root: Path) -> bool:
+def says_synthetic(root: Path) -> bool:
     """Return whether the name in a BIDS data set's description says SYNTHETIC, as ours do."""
     try:
         description = json.loads((root / "dataset_description.json").read_text(encoding="utf-8"))

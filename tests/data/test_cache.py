@@ -17,10 +17,13 @@ import pandas as pd
 import pytest
 
 from neurofocus import processes
+from neurofocus.data import alignment_cache as alignment_cache_module
 from neurofocus.data import cache as cache_module
+from neurofocus.data import cases as cases_module
 from neurofocus.data import entries as entries_module
 from neurofocus.data import prepare_cohort as prepare_cohort_module
-from neurofocus.data.cache import CaseCache, CaseRequest, case_key
+from neurofocus.data.cache import CaseCache
+from neurofocus.data.cases import CaseRequest, case_key
 from neurofocus.data.frames import FrameGrid, frame_grid
 from neurofocus.data.prepare_cohort import prepare_cohort
 from neurofocus.data.preprocess import PreparedCase
@@ -150,10 +153,10 @@ def test_any_changed_setting_changes_the_key(scan: Path, changed: dict[str, obje
 
 def test_other_versions_change_the_key(scan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = case_key(request(scan))
-    monkeypatch.setattr(cache_module, "PREPARE_VERSION", 10**6)
+    monkeypatch.setattr(cases_module, "PREPARE_VERSION", 10**6)
     assert case_key(request(scan)) != before
     monkeypatch.undo()
-    monkeypatch.setattr(cache_module, "version", lambda name: "0")
+    monkeypatch.setattr(alignment_cache_module, "version", lambda name: "0")
     assert case_key(request(scan)) != before
 
 
