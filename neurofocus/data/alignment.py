@@ -20,8 +20,9 @@ from neurofocus.schema.run import PrepareConfig
 
 __all__ = ["ALIGN_SETTINGS", "ALIGN_VERSION", "Alignment", "align"]
 
-# Part of the key of every stored alignment: raise it whenever the same scan would be aligned otherwise.
-ALIGN_VERSION = 1
+# Part of the key of every stored alignment and of every prepared case: raise it whenever the same scan would be
+# aligned otherwise. 1: with PREPARE_VERSION 2, before alignments had a version of their own.
+ALIGN_VERSION = 2
 # The settings (of PrepareConfig) that decide an alignment.
 ALIGN_SETTINGS = ("registration", "bias_correction")
 
@@ -104,4 +105,6 @@ def _refuse_no_head(scan: Volume) -> None:
 def _clip_bright(array: Array) -> Array:
     """Clip a scan to 0..1 between its smallest value and the 99.5th percentile (fat and vessels outshine brain)."""
     low, high = np.percentile(array[::3, ::3, ::3], (0.0, 99.5))
-    return np.asarray(np.clip((array - low) / max(high - low, 1e-30), 0.0, 1.0), dtype=np.float32)
+    scaled = array - np.float32(low)
+    scaled /= np.float32(max(high - low, 1e-30))
+    return np.asarray(np.clip(scaled, 0.0, 1.0, out=scaled), dtype=np.float32)

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from neurofocus.data.alignment import Alignment
-from neurofocus.data.bias import sample_bias
+from neurofocus.data.bias import BiasField
 from neurofocus.data.geometry import Affine, Array, inverse
-from neurofocus.data.resample import inside, resample
+from neurofocus.data.itk import one_thread
+from neurofocus.data.resample import inside
 from neurofocus.data.skull_strip import skull_strip
 from neurofocus.data.template import load_template
 from neurofocus.data.volume import Volume
@@ -62,13 +64,51 @@ def to_standard(scan: Volume, prepare: PrepareConfig, alignment: Alignment | Non
         raise VolumeError(
             f"{scan.stem}: hardly any brain lies in the scan; check its orientation, or that it is a head scan"
         )
-    array = resample(scan.array, to_voxels, template.array.shape)
+    array = _interpolate(scan.array, to_voxels, template.array.shape)
     if alignment is not None and alignment.field is not None:
-        array /= sample_bias(alignment.field, template.affine, array.shape)
+        array /= _bias(alignment.field, template.affine, array.shape)
     brain = None
     if prepare.brain_mask == "template":
         brain = template.mask & view
     elif prepare.brain_mask == "deepbet":
         native = skull_strip(scan.array, scan.affine)
-        brain = (resample(native, to_voxels, template.array.shape) > 0.5) & view
+        brain = (_interpolate(native, to_voxels, template.array.shape) > 0.5) & view
     return StandardScan(array, view, brain, world_to_template)
+
+
+def _interpolate(array: Array, to_voxels: Affine, shape: tuple[int, ...]) -> Array:
+    """Interpolate linearly by ITK, which takes a quarter of scipy's time on a million voxels; 0 outside.
+
+    Args:
+        array: Voxels [X, Y, Z].
+        to_voxels: Index of the new grid to index of ``array`` [4, 4].
+        shape: Size of the new grid.
+    """
+    import SimpleITK as sitk
+
+    image = sitk.GetImageFromArray(np.ascontiguousarray(array.T))
+    transform = sitk.AffineTransform(3)
+    transform.SetMatrix(to_voxels[:3, :3].ravel().tolist())
+    transform.SetTranslation(to_voxels[:3, 3].tolist())
+    resampler = sitk.ResampleImageFilter()
+    resampler.SetSize([int(size) for size in shape])
+    resampler.SetTransform(transform)
+    resampler.SetInterpolator(sitk.sitkLinear)
+    with one_thread():
+        found: Array = sitk.GetArrayFromImage(resampler.Execute(image)).T
+    return found
+
+
+def _bias(field: BiasField, affine: Affine, shape: tuple[int, ...]) -> Array:
+    """Return the multiplicative bias on the template's grid, whose axes are those of the field."""
+    to_field = inverse(field[1]) @ affine
+    log_bias = ndimage.affine_transform(
+        field[0],
+        np.diag(to_field)[:3],  # one number an axis: scipy then goes axis by axis
+        offset=to_field[:3, 3],
+        output_shape=shape,
+        output=np.float32,
+        order=1,
+        mode="nearest",
+    )
+    return np.asarray(np.exp(log_bias), dtype=np.float32)

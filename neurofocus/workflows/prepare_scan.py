@@ -182,7 +182,7 @@ def _write_files(place: ScanPlace, standard: StandardScan) -> dict[str, dict[str
     affine = load_template().affine
     outputs = place.outputs
     place.remove()
-    write_volume(outputs["preproc"], standard.array, affine)
+    write_volume(outputs["preproc"], standard.array, affine, level=3)
     if standard.brain is None:
         del outputs["mask"]
     else:
