@@ -5,11 +5,13 @@ estimated inside white matter: archives deliver scans whose air was set to 0 by 
 template's sure grey and white matter, so a failed registration shows in every measure.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from neurofocus.data.geometry import Affine, apply_affine, inverse, voxel_sizes
+from neurofocus.data.geometry import Affine, Array, apply_affine, inverse, voxel_sizes
 from neurofocus.data.quality import correlation, rotation_degrees
 from neurofocus.data.resample import resample
 from neurofocus.data.standard import StandardScan
@@ -46,6 +48,7 @@ MEASURES: dict[str, tuple[str, str]] = {
     "spacing_max_mm": ("high", "longest voxel edge of the scan"),
 }
 _STRIPPED_SHARE = 0.98
+_NOTHING = 1e-3
 _STRIDE = 4
 
 
@@ -91,7 +94,7 @@ def _scales_and_shear(linear: Affine) -> tuple[Affine, float]:
 def _mask_dice(standard: StandardScan) -> float | None:
     """Return the Dice overlap of the scan's own brain with the template's, if the scan knows its brain."""
     template = load_template()
-    own = standard.array > 0
+    own = standard.array > _NOTHING * float(standard.array.max())
     if standard.brain is not None and not np.array_equal(standard.brain, template.mask & standard.view):
         own = standard.brain
     else:
@@ -145,12 +148,18 @@ def _noise_share(scan: Volume, to_template: Affine) -> float | None:
     lattice = np.diag([2.0, 2.0, 2.0, 1.0])
     lattice[:3, 3] = 1.0
     matrix = inverse(load_template().affine) @ to_template @ lattice
-    white = resample(load_tissues()[1].astype(np.float32), matrix, centre.shape) > 0.9
+    white = resample(_white_core(), matrix, centre.shape) > 0.9
     if np.count_nonzero(white) < 500:
         return None
     residual = np.sqrt(6.0 / 7.0) * np.abs((centre - around)[white])
     level = float(np.median(centre[white]))
     return float(1.4826 * np.median(residual)) / level if level > 0 else None
+
+
+@lru_cache(maxsize=1)
+def _white_core() -> Array:
+    """Return white matter whose neighbours are white matter too, so that no border counts as noise."""
+    return np.asarray(ndimage.binary_erosion(load_tissues()[1]), dtype=np.float32)
 
 
 def _contrast(standard: StandardScan, noise: float | None) -> dict[str, float | None]:
