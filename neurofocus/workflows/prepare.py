@@ -73,18 +73,12 @@ class PreparationResult:
             lost = Counter(self.failures["label"])
             shares = ", ".join(f"{label} {lost[label]} of {count}" for label, count in self.counts.items())
             lines.append(f"failed      {len(self.failures)} by label: {shares}")
-            lines += [
-                f"  {who} {label}: {why}"
-                for who, label, why in zip(
-                    _names(self.failures), self.failures["label"], self.failures["reason"], strict=True
-                )
-            ]
+            rows = zip(_names(self.failures), self.failures["label"], self.failures["reason"], strict=True)
+            lines += _first_ten([f"  {who} {label}: {why}" for who, label, why in rows], "failures.tsv")
         outliers = self.quality[self.quality["outlier_measures"] != "n/a"]
         lines.append(f"outliers    {len(outliers)} (robust z above 3.5 inside the cohort)")
-        lines += [
-            f"  {who}: {what}"
-            for who, what in zip(_names(outliers), outliers["outlier_measures"], strict=True)
-        ][:10]
+        found = zip(_names(outliers), outliers["outlier_measures"], strict=True)
+        lines += _first_ten([f"  {who}: {what}" for who, what in found], "quality.tsv")
         lines.append(f"quality     {self.out / 'quality.tsv'}")
         lines.append(f"look at     {self.out / 'contact_sheet.html'}")
         return lines
@@ -205,6 +199,10 @@ def _conclude(
         quality=quality,
         counts={name: labels.count(name) for name in classes},
     )
+
+
+def _first_ten(lines: list[str], table: str) -> list[str]:
+    return lines[:10] + ([f"  and {len(lines) - 10} more; see {table}"] if len(lines) > 10 else [])
 
 
 def _names(rows: pd.DataFrame) -> list[str]:

@@ -7,6 +7,7 @@ the scan is done, whatever was killed meanwhile.
 import hashlib
 import json
 import logging
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -170,6 +171,7 @@ def _write(
         },
         "warnings": warnings,
         "seconds": seconds,
+        "peak_memory_mib": _peak_memory(),
         "versions": provenance()["versions"],
         "files": files,
     }
@@ -189,6 +191,16 @@ def _write_files(place: ScanPlace, standard: StandardScan) -> dict[str, dict[str
         write_volume(outputs["mask"], standard.brain, affine)
     write_bytes(outputs["thumbnail"], thumbnail(standard.array))
     return {kind: {"name": path.name, "sha256": sha256_file(path)} for kind, path in outputs.items()}
+
+
+def _peak_memory() -> int | None:
+    """Return the most memory that this process ever held, in MiB; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)
 
 
 def _steps(job: ScanJob) -> list[str]:
