@@ -41,6 +41,10 @@ def cv(
         Path | None,
         typer.Option(help="Folder of ClinicaDL's k-fold tables (split-0, split-1, …) instead of own folds."),
     ] = None,
+    tuned: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of 'neurofocus tune': each fold uses its own settings."),
+    ] = None,
     fold: Annotated[
         str | None,
         typer.Option(
@@ -90,7 +94,7 @@ def cv(
     if seed is not None:
         overrides.append(f"seed={seed}")
     other = _external(cohort, test_cohort, test_data)
-    settings = run_config(cohort, config, overrides, splits=splits)
+    settings = run_config(cohort, config, overrides, splits=splits, tuned=tuned)
     where = CohortData(tuple(data or ()), links)
     plan, only = parse_jobs(jobs, slurm or ()), _fold(fold)
     if plan is None:

@@ -17,7 +17,9 @@ from . import cohort
 from .cv import cv
 from .output import print_error
 from .predict import predict
+from .prepare import prepare
 from .profile import profile
+from .tune import tune
 
 __all__ = ["main"]
 
@@ -33,7 +35,9 @@ app = typer.Typer(
 )
 app.command()(cv)
 app.command()(predict)
+app.command()(prepare)
 app.add_typer(cohort.app, name="cohort")
+app.command()(tune)
 app.command()(profile)
 
 

@@ -5,41 +5,21 @@ stretch the volume over missing slices without a word. Sources: DICOM PS3.3 C.7.
 """
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neurofocus.data.dicom_header import Slice, describe_syntax, is_dicom_file, read_slice
 from neurofocus.data.geometry import Affine, Array, flip_lps_ras
 from neurofocus.data.itk import quiet
 from neurofocus.data.voxels import MAX_BYTES, check_shape, refusal, shown_name
+from neurofocus.errors import VolumeError
 
 __all__ = ["is_dicom_file", "read_dicom"]
 
 _MAX_FILES = 20_000
-_ORIENTATION = "0020|0037"
-_POSITION = "0020|0032"
-_SPACING = "0028|0030"
-_MODALITY = "0008|0060"
-
-
-@dataclass(frozen=True)
-class _Slice:
-    """One file: where its first pixel lies (LPS mm), how its rows and columns run, its size."""
-
-    path: str
-    position: NDArray[np.float64]
-    directions: NDArray[np.float64]
-    spacing: tuple[float, float]
-    size: tuple[int, int]
-    modality: str
-
-
-def is_dicom_file(path: Path) -> bool:
-    """Say whether a file carries the DICOM preamble (PS3.10 section 7.1)."""
-    with path.open("rb") as stream:
-        return stream.read(132)[128:] == b"DICM"
+_EVEN = 0.05
 
 
 def read_dicom(path: Path) -> tuple[Array, Affine, tuple[str, ...]]:
@@ -58,8 +38,7 @@ def read_dicom(path: Path) -> tuple[Array, Affine, tuple[str, ...]]:
 
 def _read(path: Path, name: str) -> tuple[Array, Affine, tuple[str, ...]]:
     """Choose, check, order and decode the slices."""
-    files = _series_files(path, name)
-    slices = [_read_slice(file, name) for file in files]
+    slices, notes = _series(path, name)
     if len(slices) == 1:
         raise refusal(
             name,
@@ -71,40 +50,70 @@ def _read(path: Path, name: str) -> tuple[Array, Affine, tuple[str, ...]]:
     if math.prod(shape) * 4 > MAX_BYTES:
         raise refusal(name, f"{shape} voxels", f"at most {MAX_BYTES // 4} are accepted: check the folder")
     array = _pixels([item.path for item in ordered], shape, name)
-    notes = (
-        () if ordered[0].modality in ("MR", "") else (f"the DICOM modality is {ordered[0].modality}, not MR",)
-    )
-    return array, _affine(ordered[0], step), notes
+    return array, _affine(ordered[0], step), (*notes, *_notes(ordered))
 
 
-def _series_files(path: Path, name: str) -> list[str]:
-    """Choose the files of one series; several are refused with their sizes."""
+def _notes(ordered: list[Slice]) -> list[str]:
+    """Return what the user should know about a series that can be read."""
+    notes = []
+    if ordered[0].modality not in ("MR", ""):
+        notes.append(f"the DICOM modality is {ordered[0].modality}, not MR")
+    if any(item.lossy for item in ordered):
+        notes.append("the DICOM pixels went through lossy compression")
+    normal = np.cross(ordered[0].directions[0], ordered[0].directions[1])
+    gaps = np.diff([float(item.position @ normal) for item in ordered])
+    if np.ptp(gaps) > 2 * _EVEN * float(np.median(gaps)):
+        notes.append(
+            f"slices lie unevenly, {gaps.min():.3g} to {gaps.max():.3g} mm apart: their mean is used"
+        )
+    return notes
+
+
+def _series(path: Path, name: str) -> tuple[list[Slice], list[str]]:
+    """Choose one series and read its slices; return them and notes. Several are refused, localisers set aside."""
     from SimpleITK import ImageSeriesReader
 
     folder = path if path.is_dir() else path.parent
     if sum(1 for _ in folder.iterdir()) > _MAX_FILES:
         raise refusal(name, f"more than {_MAX_FILES} files", "give the folder of one series")
     uids = ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
-    series = {uid: list(ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid)) for uid in uids}
+    series = [list(ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid)) for uid in uids]
     if not series:
         raise refusal(
             name, "a folder without DICOM images", "give the folder that holds the slices of one series"
         )
     if path.is_file():
-        chosen = [files for files in series.values() if path.name in map(_name_of, files)]
-        if len(chosen) != 1:
+        series = [files for files in series if path.name in map(_name_of, files)]
+        if len(series) != 1:
             raise refusal(
                 name, "no readable DICOM slice", "give the folder that holds the slices of one series"
             )
-        return chosen[0]
+    aside = [files for files in series if len(series) > 1 and _is_localizer(files, name)]
+    series = [files for files in series if files not in aside]
     if len(series) > 1:
-        counts = ", ".join(str(count) for count in sorted(map(len, series.values()), reverse=True))
+        counts = ", ".join(str(count) for count in sorted(map(len, series), reverse=True))
         raise refusal(
             name,
             f"{len(series)} DICOM series in one folder ({counts} images)",
             "give one file of the wanted series, or a folder with that series alone",
         )
-    return next(iter(series.values()))
+    images = ", ".join(str(len(files)) for files in aside)
+    chosen = [read_slice(file, name) for files in series for file in files]
+    if all(item.localizer for item in chosen):
+        counts = images or str(len(chosen))
+        raise refusal(name, f"only localisers ({counts} images)", "give the folder of the 3-D T1 series")
+    return chosen, [f"a localiser beside the scan was set aside ({images} images)"] if aside else []
+
+
+def _is_localizer(files: list[str], name: str) -> bool:
+    """Say whether a series only shows where others lie: it is called so, or its slices cross."""
+    try:
+        slices = [read_slice(file, name) for file in files]
+    except VolumeError:  # a screenshot, say: it is not set aside, so that the user hears of it
+        return False
+    first = slices[0].directions
+    crossed = any(not np.allclose(item.directions, first, atol=0.1) for item in slices)
+    return crossed or all(item.localizer for item in slices)
 
 
 def _name_of(file: str) -> str:
@@ -112,36 +121,7 @@ def _name_of(file: str) -> str:
     return Path(file).name
 
 
-def _read_slice(file: str, name: str) -> _Slice:
-    """Read one file's geometry without its pixels."""
-    from SimpleITK import ImageFileReader
-
-    reader = ImageFileReader()
-    reader.SetImageIO("GDCMImageIO")
-    reader.SetFileName(file)
-    try:
-        reader.ReadImageInformation()
-        position = np.array([float(text) for text in reader.GetMetaData(_POSITION).split("\\")])
-        directions = np.array([float(text) for text in reader.GetMetaData(_ORIENTATION).split("\\")]).reshape(
-            2, 3
-        )
-        down, across = (float(text) for text in reader.GetMetaData(_SPACING).split("\\"))
-    except (RuntimeError, ValueError) as error:
-        raise refusal(
-            name,
-            f"{shown_name(Path(file))} has no slice position, orientation or pixel spacing",
-            "give the original slices of one series (no screenshots or reports), or convert with dcm2niix",
-        ) from error
-    size = reader.GetSize()
-    if len(size) > 2 and size[2] > 1:
-        raise refusal(name, "a multi-frame DICOM file", "convert it to .nii.gz with dcm2niix")
-    if reader.GetNumberOfComponents() != 1:
-        raise refusal(name, "colour DICOM images", "give the greyscale series")
-    modality = reader.GetMetaData(_MODALITY).strip() if reader.HasMetaDataKey(_MODALITY) else ""
-    return _Slice(file, position, directions, (across, down), (int(size[0]), int(size[1])), modality)
-
-
-def _ordered(slices: list[_Slice], name: str) -> tuple[list[_Slice], NDArray[np.float64]]:
+def _ordered(slices: list[Slice], name: str) -> tuple[list[Slice], NDArray[np.float64]]:
     """Sort slices along their normal and return the step between them (LPS mm).
 
     Raises:
@@ -185,8 +165,12 @@ def _pixels(files: list[str], shape: tuple[int, int, int], name: str) -> Array:
     try:
         image = reader.Execute()
     except RuntimeError as error:
+        syntax = describe_syntax(Path(files[0]))
         raise refusal(
-            name, "DICOM pixels that cannot be decoded", "the files are damaged: copy them again"
+            name,
+            "DICOM pixels that cannot be decoded" + (f", compressed as {syntax}" if syntax else ""),
+            "the files are damaged: copy them again"
+            + (", or decompress them with gdcmconv --raw" if syntax else ""),
         ) from error
     array: Array = sitk.GetArrayFromImage(image).transpose(2, 1, 0)
     if array.shape != shape:
@@ -194,7 +178,7 @@ def _pixels(files: list[str], shape: tuple[int, int, int], name: str) -> Array:
     return array
 
 
-def _affine(first: _Slice, step: NDArray[np.float64]) -> Affine:
+def _affine(first: Slice, step: NDArray[np.float64]) -> Affine:
     """Build voxel to RAS+ mm from the first slice and the step (PS3.3 equation C.7.6.2.1-1)."""
     affine = np.eye(4)
     affine[:3, 0] = first.directions[0] * first.spacing[0]

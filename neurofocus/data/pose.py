@@ -25,6 +25,9 @@ _HALF = 12
 _TEMPLATE_STRIDE = 4
 # Template to scan: the template's brain is larger than nearly every living one.
 _SCALES = (0.74, 0.82, 0.9, 0.98, 1.06)
+# Every turn is tried at these scales; the best ones at the others too.
+_FIRST_SCALES = (0.82, 0.98)
+_KEPT_TURNS = 8
 _TILTS = tuple(product((-30.0, -15.0, 0.0, 15.0, 30.0), (-20.0, 0.0, 20.0), (-20.0, 0.0, 20.0)))
 _NODS = tuple(product((-15.0, 0.0, 15.0), (0.0,), (0.0,)))
 # Right poses of whole heads score 0.75 to 0.85, wrong ones up to 0.65.
@@ -61,11 +64,11 @@ def find_poses(array: Array, affine: Affine, count: int) -> list[Pose]:
     """
     search = _Search(array, affine)
     upright = [Rotation.from_euler("xyz", angles, degrees=True) for angles in _TILTS]
-    poses = [search.score(rotation, scale) for rotation in upright for scale in _SCALES]
+    poses = search.scores(upright)
     if max(pose.score for pose in poses) < _GOOD_SCORE:
         nods = [Rotation.from_euler("xyz", angles, degrees=True) for angles in _NODS]
         turned = [cube * nod for cube in Rotation.create_group("O") for nod in nods]
-        poses += [search.score(rotation, scale) for rotation in turned for scale in _SCALES[:4]]
+        poses += search.scores(turned)
     return sorted(poses, key=lambda pose: -pose.score)[:count]
 
 
@@ -79,6 +82,14 @@ class _Search:
         self.spectrum = fft.rfftn(image, self.shape)
         self.squared = fft.rfftn(image**2, self.shape)
         self.template = _coarse_template()
+
+    def scores(self, turns: list[Rotation]) -> list[Pose]:
+        """Return poses of all turns at some scales, and of the best turns at every scale."""
+        first = [(self.score(turn, scale), turn) for turn in turns for scale in _FIRST_SCALES]
+        ranked = [turn for _, turn in sorted(first, key=lambda pair: -pair[0].score)]
+        kept = list({id(turn): turn for turn in ranked}.values())[:_KEPT_TURNS]
+        others = [scale for scale in _SCALES if scale not in _FIRST_SCALES]
+        return [pose for pose, _ in first] + [self.score(turn, scale) for turn in kept for scale in others]
 
     def score(self, rotation: Rotation, scale: float) -> Pose:
         """Return the best translation of the template under one rotation and scale."""

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from neurofocus.data.cache import CaseCache, CaseRequest
+from neurofocus.data.cache import CaseCache
+from neurofocus.data.cases import CaseRequest
 from neurofocus.data.frames import FrameGrid
 from neurofocus.data.preprocess import PreparedCase
 from neurofocus.errors import VolumeError

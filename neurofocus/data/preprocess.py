@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from neurofocus.data.bias import BiasField, estimate_bias, flatten, sample_bias
+from neurofocus.data.alignment import Alignment, align
+from neurofocus.data.bias import sample_bias
 from neurofocus.data.frames import FrameGrid
-from neurofocus.data.geometry import Affine, Array, voxel_sizes
+from neurofocus.data.geometry import Affine, Array
 from neurofocus.data.quality import measure, warn
-from neurofocus.data.registration import refine_affine, register_coarse, shrink
 from neurofocus.data.resample import frames_to_voxels, inside, on_frames, resample
 from neurofocus.data.skull_strip import skull_strip
 from neurofocus.data.template import template_on_frames
@@ -27,7 +27,6 @@ __all__ = ["PREPARE_VERSION", "PreparedCase", "prepare_case"]
 PREPARE_VERSION = 2
 
 _MIN_MASK_PIXELS = 1000
-_MAX_EXTENT_MM = 600.0
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,12 @@ class PreparedCase:
 
 
 def prepare_case(
-    volume: Volume, prepare: PrepareConfig, grid: FrameGrid, *, in_template: bool = False
+    volume: Volume,
+    prepare: PrepareConfig,
+    grid: FrameGrid,
+    *,
+    in_template: bool = False,
+    alignment: Alignment | None = None,
 ) -> PreparedCase:
     """Bring a scan into template space and onto the frame grid.
 
@@ -57,6 +61,7 @@ def prepare_case(
         prepare: What to do.
         grid: Where the frames lie, from ``frame_grid``.
         in_template: The scan is already in MNI152 space: neither N4 nor registration is run.
+        alignment: Of this scan under these settings, if it is known; else it is computed.
 
     Raises:
         VolumeError: if it is no head by its size, cannot be registered, hardly any brain lies in the frames,
@@ -66,56 +71,18 @@ def prepare_case(
     scan = to_canonical(volume)
     world_to_template, field = np.eye(4), None
     if not in_template:
-        _refuse_no_head(scan)
-        try:
-            world_to_template, field = _align(scan, prepare)
-        except RuntimeError as error:  # SimpleITK: too few voxels, or none of them meets the template
-            raise VolumeError(
-                f"{scan.stem}: cannot be aligned with the brain template; give a T1 scan of a whole head, "
-                "or check the voxel size in its header"
-            ) from error
+        found = alignment or align(scan, prepare)
+        world_to_template, field = found.world_to_template, found.field
     to_voxels = frames_to_voxels(grid, scan.affine, world_to_template)
     raw = resample(scan.array, to_voxels, grid.shape)
     if field is not None:
         raw /= sample_bias(field, grid.affine, raw.shape)
-    mask = _brain_mask(scan, prepare, grid, world_to_template) & inside(to_voxels, scan.array.shape, grid)
+    mask = _brain_mask(scan, prepare, grid, world_to_template) & inside(
+        to_voxels, scan.array.shape, grid.shape
+    )
     frames = _normalise(raw, mask, prepare.clip_percentiles, scan.stem)
     quality = measure(scan, frames, mask, grid, world_to_template)
     return PreparedCase(frames, world_to_template, quality, (*volume.warnings, *warn(quality)))
-
-
-def _refuse_no_head(scan: Volume) -> None:
-    """Refuse a field of view that no head needs: searching it for a brain takes gigabytes and minutes."""
-    extents = voxel_sizes(scan.affine) * np.array(scan.array.shape)
-    if extents.max() > _MAX_EXTENT_MM:
-        text = " x ".join(f"{extent:.0f}" for extent in extents)
-        raise VolumeError(
-            f"{scan.stem}: a field of view of {text} mm; at most {_MAX_EXTENT_MM:g} mm are searched for a head: "
-            "cut the head out, or mend the voxel size in the header"
-        )
-
-
-def _align(scan: Volume, prepare: PrepareConfig) -> tuple[Affine, BiasField | None]:
-    """Register a native scan and estimate its bias field: coarse, then N4, then fine on the corrected scan."""
-    # Headers store affines as float32: rounding makes the 48 ways to store one scan give one registration.
-    array, affine = shrink(_clip_bright(scan.array), np.round(scan.affine, 4), 2.0)
-    world_to_template = np.eye(4)
-    if prepare.registration == "affine":
-        world_to_template = register_coarse(flatten(array, affine), affine)
-    field = None
-    if prepare.bias_correction:
-        field = estimate_bias(*shrink(array, affine, 4.0), world_to_template)
-    if prepare.registration == "affine":
-        if field is not None:
-            array = array / sample_bias(field, world_to_template @ affine, array.shape)
-        world_to_template = refine_affine(array, affine, world_to_template)
-    return world_to_template, field
-
-
-def _clip_bright(array: Array) -> Array:
-    """Clip a scan to 0..1 between its smallest value and the 99.5th percentile (fat and vessels outshine brain)."""
-    low, high = np.percentile(array[::3, ::3, ::3], (0.0, 99.5))
-    return np.asarray(np.clip((array - low) / max(high - low, 1e-30), 0.0, 1.0), dtype=np.float32)
 
 
 def _brain_mask(

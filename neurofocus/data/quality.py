@@ -9,7 +9,7 @@ from neurofocus.data.resample import coverage
 from neurofocus.data.template import load_template, template_on_frames
 from neurofocus.data.volume import Volume
 
-__all__ = ["measure", "warn"]
+__all__ = ["correlation", "measure", "rotation_degrees", "warn"]
 
 # The template is an enlarged brain: 1.2 to 1.8 is usual.
 _DETERMINANT = (0.6, 2.2)
@@ -37,8 +37,8 @@ def measure(
     sizes = voxel_sizes(scan.affine)
     return {
         "affine_determinant": float(np.linalg.det(world_to_template[:3, :3])),
-        "rotation_degrees": _rotation(world_to_template),
-        "template_ncc": _correlation(frames[mask], target[mask]),
+        "rotation_degrees": rotation_degrees(world_to_template),
+        "template_ncc": correlation(frames[mask], target[mask]),
         "brain_coverage": coverage(
             template.mask, template.affine, world_to_template @ scan.affine, scan.array.shape
         ),
@@ -72,13 +72,13 @@ def warn(quality: dict[str, float]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _rotation(affine: Affine) -> float:
+def rotation_degrees(affine: Affine) -> float:
     """Return the angle in degrees of the rotation nearest to an affine (polar decomposition)."""
     left, _, right = np.linalg.svd(affine[:3, :3])
     return float(np.degrees(np.arccos(np.clip((np.trace(left @ right) - 1) / 2, -1.0, 1.0))))
 
 
-def _correlation(first: Array, second: Array) -> float:
+def correlation(first: Array, second: Array) -> float:
     """Return Pearson's correlation, 0 where one side is constant."""
     one = first.astype(np.float64) - first.mean(dtype=np.float64)
     two = second.astype(np.float64) - second.mean(dtype=np.float64)

@@ -23,7 +23,9 @@ __all__ = ["refine_affine", "register_coarse", "shrink"]
 
 _POSES = 3
 _ITERATIONS = 60
-_FINE_SHARE = 0.2
+# Shares of the template's voxels that are compared: 11,000 points at 4 mm, 30,000 at 2 mm.
+_MIDDLE_SHARE = 0.3
+_FINE_SHARE = 0.1
 _LPS = np.diag([-1.0, -1.0, 1.0])
 Matrix = Union["sitk.Similarity3DTransform", "sitk.AffineTransform"]
 
@@ -50,7 +52,7 @@ def register_coarse(array: Array, affine: Affine) -> Affine:
     full.SetCenter(best.GetCenter())
     full.SetMatrix(best.GetMatrix())
     full.SetTranslation(best.GetTranslation())
-    _optimise(4, to_image(*shrink(array, affine, 4.0)), full, step_mm=1.0)
+    _optimise(4, to_image(*shrink(array, affine, 4.0)), full, step_mm=1.0, share=_MIDDLE_SHARE)
     return _world_to_template(full)
 
 

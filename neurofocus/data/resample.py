@@ -45,9 +45,15 @@ def on_frames(array: Array, affine: Affine, grid: FrameGrid) -> Array:
     return resample(array, inverse(affine) @ grid.affine, grid.shape)
 
 
-def inside(matrix: Affine, shape: tuple[int, ...], grid: FrameGrid) -> NDArray[np.bool_]:
-    """Say which pixels [T, H, W] lie inside a scan's field of view."""
-    found = np.ones(grid.shape, dtype=np.bool_)
+def inside(matrix: Affine, shape: tuple[int, ...], wanted: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Say which points of a grid of size ``wanted`` lie inside a scan's field of view.
+
+    Args:
+        matrix: Index of the grid to voxel index of the scan [4, 4].
+        shape: The scan's size.
+        wanted: The grid's size.
+    """
+    found = np.ones(wanted, dtype=np.bool_)
     index = [np.arange(size, dtype=np.float64) for size in found.shape]
     for axis, size in enumerate(shape):
         row = matrix[axis]

@@ -10,7 +10,7 @@ from neurofocus.data.frames import FrameGrid
 from neurofocus.data.geometry import Affine, Array
 from neurofocus.data.resample import on_frames
 
-__all__ = ["Template", "load_template", "template_on_frames"]
+__all__ = ["Template", "load_template", "load_tissues", "template_on_frames"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,18 @@ def load_template() -> Template:
     array.flags.writeable = False
     mask.flags.writeable = False
     return Template(array, np.asarray(image.affine, dtype=np.float64), mask)
+
+
+@lru_cache(maxsize=1)
+def load_tissues() -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return where the template is surely grey and surely white matter [X, Y, Z] (probability above 0.8 and 0.95)."""
+    from nilearn.datasets import load_mni152_gm_template, load_mni152_wm_template
+
+    grey = np.asarray(load_mni152_gm_template(resolution=1).dataobj, dtype=np.float32) > 0.8
+    white = np.asarray(load_mni152_wm_template(resolution=1).dataobj, dtype=np.float32) > 0.95
+    for mask in (grey, white):
+        mask.flags.writeable = False
+    return grey, white
 
 
 def template_on_frames(grid: FrameGrid) -> tuple[Array, NDArray[np.bool_]]:

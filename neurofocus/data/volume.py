@@ -115,7 +115,7 @@ def volume_files(path: Path) -> list[Path]:
     return [path]
 
 
-def write_volume(path: Path, array: NDArray[np.generic], affine: Affine) -> None:
+def write_volume(path: Path, array: NDArray[np.generic], affine: Affine, *, level: int = 6) -> None:
     """Write a NIfTI file atomically; the same input gives the same bytes.
 
     Booleans become uint8, floats become int16 with a scale (an error of at most 1/65000 of the range).
@@ -124,6 +124,7 @@ def write_volume(path: Path, array: NDArray[np.generic], affine: Affine) -> None
         path: Ends in .nii or .nii.gz.
         array: Finite voxels [X, Y, Z].
         affine: Voxel to RAS+ world mm [4, 4].
+        level: Of gzip; 3 takes half the time of 6 for a tenth more bytes.
     """
     import nibabel as nib
 
@@ -135,7 +136,7 @@ def write_volume(path: Path, array: NDArray[np.generic], affine: Affine) -> None
     if not np.allclose(image.get_qform(), affine, atol=1e-3):
         image.set_qform(None, code=0)
     data = image.to_bytes()
-    write_bytes(path, gzip.compress(data, 6, mtime=0) if path.name.endswith(".gz") else data)
+    write_bytes(path, gzip.compress(data, level, mtime=0) if path.name.endswith(".gz") else data)
 
 
 def _suffix_of(path: Path, name: str) -> str:

@@ -143,6 +143,9 @@ class RunConfig(Settings):
     seed: int = Field(0, ge=0, lt=2**32)
     threads: int | None = Field(None, ge=1, description="CPU threads of torch a fold; none: all cores")
     parallel_folds: int = Field(1, ge=1, description="folds trained at a time; they share cores and memory")
+    tuned: str | None = Field(
+        None, description="folder of neurofocus tune, whose settings each fold uses; kept as a digest"
+    )
     data: DataConfig = DataConfig()
     prepare: PrepareConfig = PrepareConfig()
     augment: AugmentConfig = AugmentConfig()

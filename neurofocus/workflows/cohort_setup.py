@@ -12,7 +12,6 @@ from tqdm import tqdm
 
 from neurofocus.data.folds import Folds
 from neurofocus.data.frames import FrameGrid, frame_grid
-from neurofocus.data.prepare_cohort import prepare_cohort
 from neurofocus.data.preprocess import PreparedCase
 from neurofocus.errors import CohortError
 from neurofocus.files import cache_dir, mendable, write_json
@@ -25,7 +24,7 @@ from neurofocus.tables import write_tsv
 from neurofocus.workflows.check_cohort import check_table, fingerprint_table
 from neurofocus.workflows.cohort_source import CohortSource, read_cohort, saved_or_new_folds
 
-__all__ = ["CohortSetup", "find_data", "prepare_scans", "prepare_table", "set_up_cohort"]
+__all__ = ["CohortSetup", "find_data", "prepare_scans", "prepare_table", "says_synthetic", "set_up_cohort"]
 
 _LOG = logging.getLogger(__name__)
 _TABLES = (".tsv", ".csv", ".txt")
@@ -54,7 +53,7 @@ class CohortSetup:
     @property
     def synthetic(self) -> bool:
         """Whether scans were simulated: the definition says so, or a data set itself."""
-        return self.spec.synthetic or any(_says_synthetic(root) for root in (self.root, *self.others))
+        return self.spec.synthetic or any(says_synthetic(root) for root in (self.root, *self.others))
 
     @property
     def table(self) -> pd.DataFrame:
@@ -132,6 +131,10 @@ def prepare_table(table: pd.DataFrame, config: RunConfig) -> tuple[list[Prepared
     Raises:
         CohortError: naming every scan that cannot be prepared; what is prepared stays in the cache.
     """
+    from neurofocus.data.prepare_cohort import (
+        prepare_cohort,  # brings MONAI: seconds that others need not wait
+    )
+
     grid = frame_grid(config.prepare, config.model.frame_size)
     bar = tqdm(total=len(table), desc="preparing scans", unit="scan", disable=None)
     with bar, mendable(cache_dir()):
@@ -153,7 +156,7 @@ def prepare_table(table: pd.DataFrame, config: RunConfig) -> tuple[list[Prepared
     return prepared.cases, grid
 
 
-def _says_synthetic(root: Path) -> bool:
+def says_synthetic(root: Path) -> bool:
     """Return whether the name in a BIDS data set's description says SYNTHETIC, as ours do."""
     try:
         description = json.loads((root / "dataset_description.json").read_text(encoding="utf-8"))

@@ -5,15 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neurofocus.errors import CohortError, ConfigError
-from neurofocus.ingest.combine import combine_specs
 from neurofocus.ingest.overlaps import read_links
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.schema.load import load_cohort_spec
-from neurofocus.schema.run import RunConfig
 from neurofocus.workflows.cohort_setup import find_data
 from neurofocus.workflows.cohort_source import MoreCohorts
 
-__all__ = ["CohortData", "cohort_data", "default_config", "find_cohorts", "load_cohort_specs", "run_on"]
+__all__ = ["CohortData", "cohort_data", "default_config", "find_cohorts", "load_cohort_specs"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ def load_cohort_specs(names: str) -> tuple[CohortSpec, ...]:
     Raises:
         ConfigError: unknown names or keys.
     """
-    if "," not in names or Path(names).is_file():  # a file's name may hold a comma
+    if Path(names).is_file():  # a comma may be part of its name
         return (load_cohort_spec(names),)
     parts = [name.strip() for name in names.split(",")]
     return tuple(load_cohort_spec(name) for name in parts if name or not any(parts))
@@ -83,33 +81,3 @@ def find_cohorts(specs: Sequence[CohortSpec], data: CohortData) -> tuple[Path, M
     roots = [find_data(spec, folder) for spec, folder in zip(specs, given, strict=True)]
     links = None if data.links is None else read_links(data.links)
     return roots[0], MoreCohorts(tuple(specs[1:]), tuple(roots[1:]), links)
-
-
-def run_on(config: RunConfig) -> tuple[RunConfig, tuple[CohortSpec, ...], CohortSpec]:
-    """Return the configuration of a run, the definitions of its cohorts, and that of all together.
-
-    Raises:
-        ConfigError: no cohort, cohorts that cannot be combined, or a model that wants colour frames.
-    """
-    if config.cohort is None:
-        raise ConfigError("cohort: not set; name a shipped cohort or a cohort YAML file")
-    specs = load_cohort_specs(config.cohort)
-    spec = combine_specs(specs)
-    return _fitted(config, spec), specs, spec
-
-
-def _fitted(config: RunConfig, spec: CohortSpec) -> RunConfig:
-    """Return the configuration with the cohort's number of classes and its name.
-
-    The name replaces the path of a cohort file, which could name a person and must not reach the bundle.
-
-    Raises:
-        ConfigError: the model wants colour frames.
-    """
-    if config.model.frame_channels != 1:
-        raise ConfigError(
-            f"model.frame_channels: MRI slices have 1 channel, the configuration says {config.model.frame_channels}; "
-            "use a configuration for scans (mri, demo) or --set model.frame_channels=1"
-        )
-    model = config.model.model_copy(update={"num_classes": len(spec.classes)})
-    return config.model_copy(update={"model": model, "cohort": spec.name})

@@ -27,10 +27,10 @@ from neurofocus.tables import write_tsv
 from neurofocus.training.engine import DivergedError
 from neurofocus.training.state import EpochRecord
 from neurofocus.workflows.fold import FoldJob, train_only
+from neurofocus.workflows.tuned import BEST
 
-__all__ = ["BEST", "FoldSearch", "search_fold"]
+__all__ = ["FoldSearch", "search_fold"]
 
-BEST = "best.json"
 _IDENTITY = "search.json"
 _POLL_SECONDS = 1.0
 

@@ -8,6 +8,7 @@ import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,13 @@ import pandas as pd
 import pytest
 
 from neurofocus import processes
+from neurofocus.data import alignment_cache as alignment_cache_module
 from neurofocus.data import cache as cache_module
+from neurofocus.data import cases as cases_module
+from neurofocus.data import entries as entries_module
 from neurofocus.data import prepare_cohort as prepare_cohort_module
-from neurofocus.data.cache import CaseCache, CaseRequest, case_key
+from neurofocus.data.cache import CaseCache
+from neurofocus.data.cases import CaseRequest, case_key
 from neurofocus.data.frames import FrameGrid, frame_grid
 from neurofocus.data.prepare_cohort import prepare_cohort
 from neurofocus.data.preprocess import PreparedCase
@@ -85,6 +90,11 @@ def same(one: PreparedCase, two: PreparedCase) -> bool:
     )
 
 
+def detached(case: PreparedCase) -> PreparedCase:
+    """The case without its entry, which these tests overwrite in place."""
+    return replace(case, frames=np.array(case.frames), world_to_template=np.array(case.world_to_template))
+
+
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Count how often a scan is really prepared."""
@@ -144,10 +154,10 @@ def test_any_changed_setting_changes_the_key(scan: Path, changed: dict[str, obje
 
 def test_other_versions_change_the_key(scan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = case_key(request(scan))
-    monkeypatch.setattr(cache_module, "PREPARE_VERSION", 10**6)
+    monkeypatch.setattr(cases_module, "PREPARE_VERSION", 10**6)
     assert case_key(request(scan)) != before
     monkeypatch.undo()
-    monkeypatch.setattr(cache_module, "version", lambda name: "0")
+    monkeypatch.setattr(alignment_cache_module, "version", lambda name: "0")
     assert case_key(request(scan)) != before
 
 
@@ -164,7 +174,7 @@ def test_damaged_entry_is_rebuilt_with_a_line_in_the_log(
     scan: Path, tmp_path: Path, counted: list[int], caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
     cache = CaseCache(tmp_path / "c")
-    truth = cache.get_or_prepare(scan, PREPARE, GRID, True)
+    truth = detached(cache.get_or_prepare(scan, PREPARE, GRID, True))
     (entry,) = entries(tmp_path / "c")
     data = entry.read_bytes()
     middle = len(data) // 2
@@ -206,11 +216,11 @@ def test_entry_of_another_layout_is_rebuilt(
     from safetensors.numpy import save
 
     cache = CaseCache(tmp_path / "c")
-    truth = cache.get_or_prepare(scan, PREPARE, GRID, True)
+    truth = detached(cache.get_or_prepare(scan, PREPARE, GRID, True))
     (entry,) = entries(tmp_path / "c")
     with monkeypatch.context() as patch:
-        patch.setattr(cache_module, "save", lambda tensors: save({"frames": tensors["frames"]}))
-        entry.write_bytes(cache_module._pack(truth))
+        patch.setattr(entries_module, "save", lambda tensors: save({"frames": tensors["frames"]}))
+        entry.write_bytes(entries_module.pack_entry({"frames": truth.frames}, {}))
     assert cache.find(request(scan)) is None
     assert same(truth, cache.get_or_prepare(scan, PREPARE, GRID, True))
 

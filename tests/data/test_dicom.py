@@ -20,7 +20,14 @@ ORIGIN = np.array([11.0, -70.0, 90.0])
 
 
 def write_series(
-    folder: Path, uid: str = "1.2.3.4", modality: str = "MR", skip: Callable[[int], bool] | None = None
+    folder: Path,
+    uid: str = "1.2.3.4",
+    modality: str = "MR",
+    skip: Callable[[int], bool] | None = None,
+    *,
+    more: dict[str, str] | None = None,
+    compressor: str = "",
+    place: Callable[[int], float] = float,
 ) -> None:
     """Write slices as a scanner does, names in an order that means nothing."""
     import SimpleITK as sitk
@@ -28,12 +35,14 @@ def write_series(
     folder.mkdir(exist_ok=True)
     writer = sitk.ImageFileWriter()
     writer.KeepOriginalImageUIDOn()
+    writer.SetUseCompression(bool(compressor))
+    writer.SetCompressor(compressor)
     for number in range(SLICES):
         if skip is not None and skip(number):
             continue
         image = sitk.GetImageFromArray(np.ascontiguousarray(VALUES[:, :, number].T.astype(np.int16))[None])
         image.SetSpacing((ACROSS, DOWN, THICK))
-        position = ORIGIN + DIRECTIONS[:, 2] * THICK * number
+        position = ORIGIN + DIRECTIONS[:, 2] * THICK * place(number)
         image.SetOrigin(position.tolist())
         image.SetDirection(DIRECTIONS.ravel().tolist())
         tags = {
@@ -45,6 +54,7 @@ def write_series(
             "0020|0037": "\\".join(f"{value:g}" for value in [*DIRECTIONS[:, 0], *DIRECTIONS[:, 1]]),
             "0020|0013": str(number),
             "0010|0010": "SYNTHETIC^NOBODY",
+            **(more or {}),
         }
         for key, value in tags.items():
             image.SetMetaData(key, value)
@@ -152,3 +162,55 @@ def test_stray_files_beside_a_series_do_no_harm(series: Path, tmp_path: Path) ->
     (folder / "README.txt").write_text("scanned on a Tuesday")
     (folder / ".DS_Store").write_bytes(bytes(100))
     np.testing.assert_array_equal(read_volume(folder).array, VALUES)
+
+
+@pytest.mark.parametrize("compressor", ["JPEG", "JPEG2000"])
+def test_lossless_compression_is_read(tmp_path: Path, compressor: str) -> None:
+    write_series(tmp_path / "packed", compressor=compressor)
+    assert b"1.2.840.10008.1.2.4." in (tmp_path / "packed" / "1.2.3.4-000.dcm").read_bytes()
+    volume = read_volume(tmp_path / "packed")
+    np.testing.assert_array_equal(volume.array, VALUES)
+    assert not any("lossy" in line for line in volume.warnings)
+
+
+def test_a_compression_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    write_series(tmp_path / "packed", compressor="JPEG2000")
+    for file in (tmp_path / "packed").iterdir():
+        data = file.read_bytes()
+        file.write_bytes(data.replace(b"1.2.840.10008.1.2.4.90", b"1.2.840.10008.1.2.4.94", 1))
+    with pytest.raises(
+        VolumeError, match=r"^packed: DICOM pixels .*JPIP \(1\.2\.840\.10008\.1\.2\.4\.94\).*gdcmconv"
+    ):
+        read_volume(tmp_path / "packed")
+
+
+def test_lossy_compression_is_said(tmp_path: Path) -> None:
+    write_series(tmp_path / "lossy", more={"0028|2110": "01"})
+    assert "the DICOM pixels went through lossy compression" in read_volume(tmp_path / "lossy").warnings
+
+
+def test_a_localiser_beside_the_scan_is_set_aside(series: Path, tmp_path: Path) -> None:
+    both = tmp_path / "both"
+    shutil.copytree(series, both)
+    localizer = {"0008|0008": "ORIGINAL\\PRIMARY\\M\\LOCALIZER"}
+    write_series(both, "1.2.3.1", skip=lambda number: number % 4 != 0, more=localizer)
+    volume = read_volume(both)
+    np.testing.assert_array_equal(volume.array, VALUES)
+    assert "a localiser beside the scan was set aside (3 images)" in volume.warnings
+    write_series(both, "1.2.3.5", skip=lambda number: number >= 9)
+    with pytest.raises(VolumeError, match=r"2 DICOM series in one folder \(12, 9 images\)"):
+        read_volume(both)
+
+
+def test_a_localiser_alone_is_refused(tmp_path: Path) -> None:
+    write_series(tmp_path / "only", more={"0008|0008": "ORIGINAL\\PRIMARY\\LOCALIZER"})
+    with pytest.raises(
+        VolumeError, match=r"^only: only localisers \(12 images\); give the folder of the 3-D T1"
+    ):
+        read_volume(tmp_path / "only")
+
+
+def test_uneven_slices_are_said(tmp_path: Path) -> None:
+    write_series(tmp_path / "uneven", place=lambda number: number + (0.3 if number == 5 else 0.0))
+    (line,) = [line for line in read_volume(tmp_path / "uneven").warnings if "unevenly" in line]
+    assert "1.4 to 2.6 mm apart" in line

@@ -146,7 +146,7 @@ def test_scan_elsewhere_or_without_anatomy_is_refused(scan: Volume) -> None:
 
 def test_without_a_brain_mask_everything_in_view_is_kept(scan: Volume) -> None:
     case = prepare_case(scan, PREPARE.model_copy(update={"brain_mask": "none"}), GRID, in_template=True)
-    view = inside(frames_to_voxels(GRID, scan.affine, np.eye(4)), scan.array.shape, GRID)
+    view = inside(frames_to_voxels(GRID, scan.affine, np.eye(4)), scan.array.shape, GRID.shape)
     np.testing.assert_array_equal(case.frames != 0, view)
 
 

@@ -136,9 +136,7 @@ def test_a_planted_duplicate(tmp_path: Path, data: Path, config: RunConfig) -> N
     image = load(first)
     image.to_filename(second)  # other bytes, the same voxels
     assert sha256_file(first) != sha256_file(second)
-    message = refused(
-        config, tmp_path / "run", r"leak \(wrong split\): identical voxels under two names", data=data
-    )
+    message = refused(config, tmp_path / "run", "identical voxels under two names", data=data)
     assert "sub-SIM001" in message
     assert "sub-SIM002" in message
     assert not (tmp_path / "run" / "folds.tsv").exists()
@@ -149,6 +147,19 @@ def test_one_unreadable_scan(tmp_path: Path, data: Path, config: RunConfig) -> N
     damaged.write_bytes(damaged.read_bytes()[:-2000])
     message = refused(config, tmp_path / "run", "1 of 16 scans cannot be read", data=data)
     assert damaged.name in message
+
+
+def test_scans_that_cannot_be_read_are_all_named(tmp_path: Path, data: Path, config: RunConfig) -> None:
+    for number, path in enumerate(scans(data)[3:10]):
+        image = load(path)
+        values = np.asarray(image.dataobj).astype(np.float32)
+        values[0, 0, 0] = np.nan if number % 2 else np.inf
+        type(image)(values, image.affine).to_filename(path)
+    out = tmp_path / "run"
+    message = refused(config, out, "7 of 16 scans cannot be read", data=data)
+    for number in range(4, 9):
+        assert f"sub-SIM{number:03d}" in message
+    assert "and 2 more" in message
 
 
 def test_scans_that_cannot_be_prepared_are_all_named(tmp_path: Path, data: Path, config: RunConfig) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import neurofocus
-from neurofocus.data import preprocess
+from neurofocus.data import alignment
 from neurofocus.errors import BundleError, NeurofocusError, VolumeError
 from neurofocus.workflows import predict as module
 from neurofocus.workflows.bundle import ModelBundle, default_bundle, load_bundle
@@ -61,7 +61,7 @@ def test_scans_that_cannot_be_aligned(
     def fail(*_: object) -> NoReturn:
         raise RuntimeError("ITK ERROR: All samples map outside moving image buffer.\n(lines more)")
 
-    monkeypatch.setattr(preprocess, "register_coarse", fail)
+    monkeypatch.setattr(alignment, "register_coarse", fail)
     array = np.random.default_rng(0).random((20, 20, 20), dtype=np.float32)
     for name, size, words in (
         ("odd", 8.0, "odd: cannot be aligned with the brain template; give a T1 scan of a whole head"),

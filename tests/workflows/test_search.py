@@ -18,7 +18,8 @@ from neurofocus.errors import ConfigError
 from neurofocus.schema.search import SearchSpace
 from neurofocus.tables import read_tsv
 from neurofocus.workflows import search as module
-from neurofocus.workflows.search import BEST, FoldSearch, search_fold
+from neurofocus.workflows.search import FoldSearch, search_fold
+from neurofocus.workflows.tuned import BEST
 
 SHORT = ("train.epochs=2", "threads=1")
 
