@@ -60,6 +60,10 @@ def test_cross_validation_of_two_cohorts(
     command: Command,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    for root in halves:  # a planted confound, to be seen in the report
+        people = read_tsv(root / "participants.tsv")
+        people["site"] = people["diagnosis"].map({"CN": "A", "AD": "B"})
+        people.to_csv(root / "participants.tsv", sep="\t", index=False)
     out = tmp_path / "out"
     both = f"{tmp_path / 'one.yaml'},{tmp_path / 'two.yaml'}"
     arguments = ["cv", "--cohort", both, "--data", halves[0], "--data", halves[1], "--config", tiny_config]
@@ -73,6 +77,7 @@ def test_cross_validation_of_two_cohorts(
     report = (out / "report.html").read_text(encoding="utf-8")
     assert "Cross-validation of one+two" in report
     assert "one: scans used" in report
+    assert "confound: site goes with the label" in report
     assert str(tmp_path) not in report
     assert str(tmp_path) not in (out / "run.json").read_text(encoding="utf-8")
 
