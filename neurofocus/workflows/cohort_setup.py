@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,8 @@ from neurofocus.workflows.cohort_source import CohortSource, read_cohort, saved_
 __all__ = ["CohortSetup", "find_data", "prepare_scans", "prepare_table", "says_synthetic", "set_up_cohort"]
 
 _LOG = logging.getLogger(__name__)
+# LONI IDA: the folder 2006-03-01_08_20_30.0, the file …_Br_20060301082030123_S….nii
+_DATE = re.compile(r"(19|20)\d{2}-\d{2}-\d{2}(_\d{2}_\d{2}_\d{2}(\.\d+)?)?|(?<!\d)(19|20)\d{12,15}(?!\d)")
 _TABLES = (".tsv", ".csv", ".txt")
 
 
@@ -173,7 +176,9 @@ def _advance(bar: "tqdm[Never]") -> Callable[[int, int], None]:
 
 
 def _below(path: Path, root: Path) -> str:
+    """Return where a scan lies below the root, without the dates that archives write into names."""
     try:
-        return path.relative_to(root.absolute()).as_posix()
+        shown = path.relative_to(root.absolute()).as_posix()
     except ValueError:
-        return path.name
+        shown = path.name
+    return _DATE.sub("DATE", shown)

@@ -94,9 +94,9 @@ def test_order_depends_on_seed_fold_and_epoch() -> None:
 
 
 def test_too_few_cases_are_refused() -> None:
-    with pytest.raises(ValueError, match="two cases"):
+    with pytest.raises(ValueError, match="a batch needs 2 cases"):
         EpochBatchSampler(1, 4, (0, 1))
-    with pytest.raises(ValueError, match="two cases"):
+    with pytest.raises(ValueError, match="a batch needs 2 cases"):
         EpochBatchSampler(4, 1, (0, 1))
 
 

@@ -24,7 +24,15 @@ FOLD_FILES = {
 
 def test_promised_files(tiny_run: Path) -> None:
     assert {path.name for path in tiny_run.iterdir()} == {
-        *("run.json", "cohort.tsv", "folds.tsv", "predictions.tsv", "metrics.json", "report.html"),
+        *(
+            "run.json",
+            "cohort.tsv",
+            "folds.tsv",
+            "checks.json",
+            "predictions.tsv",
+            "metrics.json",
+            "report.html",
+        ),
         *("checks.json", "fold-1", "fold-2", "bundle"),
     }
     for number in (1, 2):
