@@ -20,7 +20,7 @@ from neurofocus.data.fingerprint import head_image
 from neurofocus.data.fingerprint_cache import fingerprint_all
 from neurofocus.data.geometry import voxel_sizes
 from neurofocus.data.volume import Volume, read_volume, to_canonical
-from neurofocus.ingest.near_duplicates import MIN_CORRELATION, MIN_SPREADS, remainders
+from neurofocus.ingest.checks.near_duplicates import MIN_CORRELATION, MIN_SPREADS, remainders
 from neurofocus.simulate.deformation import exponentiate, random_affine, random_velocity
 from neurofocus.simulate.grid import Grid, sample
 

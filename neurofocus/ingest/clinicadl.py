@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from neurofocus.errors import CohortError
-from neurofocus.ingest.bids_tables import with_prefix
+from neurofocus.ingest.bids.tables import with_prefix
 from neurofocus.ingest.flow import CohortTable, flow_step
 from neurofocus.ingest.labels import class_of
 from neurofocus.ingest.selection import natural_key

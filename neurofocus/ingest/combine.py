@@ -6,8 +6,8 @@ from dataclasses import replace
 import pandas as pd
 
 from neurofocus.errors import CohortError, ConfigError
+from neurofocus.ingest.checks.overlaps import Links, link_people, refuse_shared_names, refuse_shared_people
 from neurofocus.ingest.flow import CohortTable, FlowStep, flow_step
-from neurofocus.ingest.overlaps import Links, link_people, refuse_shared_names, refuse_shared_people
 from neurofocus.schema.cohort import CohortSpec
 
 __all__ = ["combine_specs", "combine_tables"]

@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from neurofocus.ingest.bids import read_bids
-from neurofocus.ingest.caps import read_caps
+from neurofocus.ingest.bids.caps import read_caps
+from neurofocus.ingest.bids.reader import read_bids
 from neurofocus.ingest.flow import CohortTable, FlowStep
-from neurofocus.ingest.ida import read_ida
+from neurofocus.ingest.ida.reader import read_ida
 from neurofocus.ingest.inclusion import include
-from neurofocus.ingest.oasis1 import read_oasis1
-from neurofocus.ingest.oasis2 import read_oasis2
-from neurofocus.ingest.oasis3 import read_oasis3
-from neurofocus.ingest.table import read_table
+from neurofocus.ingest.oasis.oasis1 import read_oasis1
+from neurofocus.ingest.oasis.oasis2 import read_oasis2
+from neurofocus.ingest.oasis.oasis3 import read_oasis3
+from neurofocus.ingest.table.reader import read_table
 from neurofocus.schema.cohort import CohortSpec
 
 __all__ = ["CohortTable", "FlowStep", "load_cohort"]

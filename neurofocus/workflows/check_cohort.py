@@ -14,11 +14,11 @@ from neurofocus.data.fingerprint import Fingerprint
 from neurofocus.data.fingerprint_cache import fingerprint_all
 from neurofocus.errors import CohortError
 from neurofocus.files import cache_dir, mendable
-from neurofocus.ingest.confounds import find_confounds
-from neurofocus.ingest.findings import CheckReport
+from neurofocus.ingest.checks.confounds import find_confounds
+from neurofocus.ingest.checks.findings import CheckReport
+from neurofocus.ingest.checks.leaks import find_fold_leaks, find_leaks
+from neurofocus.ingest.checks.near_duplicates import find_near_duplicates
 from neurofocus.ingest.labels import suggest
-from neurofocus.ingest.leaks import find_fold_leaks, find_leaks
-from neurofocus.ingest.near_duplicates import find_near_duplicates
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.tables import MISSING, read_tsv
 

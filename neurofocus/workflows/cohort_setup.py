@@ -16,7 +16,7 @@ from neurofocus.data.frames import FrameGrid, frame_grid
 from neurofocus.data.preprocess import PreparedCase
 from neurofocus.errors import CohortError
 from neurofocus.files import cache_dir, mendable, write_json
-from neurofocus.ingest.findings import CheckReport
+from neurofocus.ingest.checks.findings import CheckReport
 from neurofocus.ingest.flow import CohortTable
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.schema.run import RunConfig

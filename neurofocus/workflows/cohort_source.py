@@ -7,11 +7,11 @@ from pathlib import Path
 
 from neurofocus.data.folds import Folds, given_folds, load_folds, make_folds, site_folds
 from neurofocus.errors import CohortError, ConfigError
+from neurofocus.ingest.checks.overlaps import Links
 from neurofocus.ingest.clinicadl import Splits, read_splits, restrict_to_splits
 from neurofocus.ingest.combine import combine_tables
 from neurofocus.ingest.flow import CohortTable
 from neurofocus.ingest.load import load_cohort
-from neurofocus.ingest.overlaps import Links
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.schema.run import RunConfig
 

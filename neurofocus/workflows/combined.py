@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neurofocus.errors import CohortError, ConfigError
-from neurofocus.ingest.overlaps import read_links
+from neurofocus.ingest.checks.overlaps import read_links
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.schema.load import load_cohort_spec
 from neurofocus.workflows.cohort_setup import find_data

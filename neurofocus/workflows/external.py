@@ -16,11 +16,11 @@ from neurofocus.errors import CohortError, ConfigError
 from neurofocus.evaluation.summary import summarise
 from neurofocus.evaluation.thresholds import decide
 from neurofocus.files import write_json
-from neurofocus.ingest.findings import CheckReport
+from neurofocus.ingest.checks.findings import CheckReport
+from neurofocus.ingest.checks.identity import person_key
+from neurofocus.ingest.checks.overlaps import shared_people
 from neurofocus.ingest.flow import flow_table
-from neurofocus.ingest.identity import person_key
 from neurofocus.ingest.load import CohortTable, load_cohort
-from neurofocus.ingest.overlaps import shared_people
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.tables import read_tsv, write_tsv
 from neurofocus.training.inference import predict_frames

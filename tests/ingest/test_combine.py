@@ -7,9 +7,9 @@ import pytest
 
 from neurofocus.data.folds import make_folds
 from neurofocus.errors import CohortError, ConfigError
+from neurofocus.ingest.checks.overlaps import Links, read_links, shared_people
 from neurofocus.ingest.combine import combine_specs, combine_tables
 from neurofocus.ingest.flow import CohortTable, flow_step
-from neurofocus.ingest.overlaps import Links, read_links, shared_people
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.schema.load import load_cohort_spec
 
