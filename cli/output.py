@@ -3,7 +3,7 @@
 import json
 import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -76,7 +76,23 @@ def summary_lines(result: "CrossValidationResult") -> list[str]:
         lines.append(
             f"Bayes ceiling      ROC-AUC {ceiling['auc']:.3f}, balanced accuracy {ceiling['balanced_accuracy']:.3f}"
         )
+    lines.extend(_expectation_lines(metrics.get("expectations", ())))
     lines.append(f"mean GFLOPs a case {metrics['mean_gflops']:.4f}  (1e9 multiply-adds)")
     lines.append(f"report             {result.out / 'report.html'}")
     lines.append(f"bundle             {result.out / 'bundle'}")
+    return lines
+
+
+def _expectation_lines(expectations: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return what honest studies of such data reach, and an alarm where the result is too good."""
+    lines = []
+    for item in expectations:
+        lines.append(
+            f"expected           {item['metric']} {item['low']} to {item['high']}  ({item['source']})"
+        )
+        if item["verdict"] == "alarm":
+            lines.append(
+                f"ALARM              {item['metric']} {item['value']:.3f} is above {item['alarm']}: look for a leak or a "
+                "confound (site, age, processing) before believing it"
+            )
     return lines

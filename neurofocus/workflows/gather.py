@@ -25,6 +25,7 @@ from neurofocus.workflows.bundle import INTENDED_USE, ModelBundle, load_bundle, 
 from neurofocus.workflows.cohort_setup import CohortSetup
 from neurofocus.workflows.fold_record import BEST_WEIGHTS, FoldResult
 from neurofocus.workflows.report import Example, ReportData, write_report
+from neurofocus.workflows.report_notes import beside_expectations
 
 __all__ = ["gather"]
 
@@ -68,6 +69,7 @@ def gather(
         bayes_ceiling=bayes_ceiling(setup.root) if simulated else None,
         seed=config.seed,
     )
+    metrics["expectations"] = beside_expectations(metrics, setup.spec.expectations)
     write_json(out / "metrics.json", metrics)
     provenance = _provenance(out, record, config, results)
     bundle = _write_bundle(

@@ -6,7 +6,7 @@ from typing import Any
 from neurofocus.schema.cohort import Expectation
 from neurofocus.workflows.report_tables import METRIC_NAMES, ceiling_of, number
 
-__all__ = ["read_notes"]
+__all__ = ["beside_expectations", "read_notes"]
 
 _SMALL = 200
 _SCOPE = (
@@ -69,24 +69,45 @@ def _about_simulation(metrics: Mapping[str, Any]) -> list[str]:
     return notes
 
 
-def _against_expectations(metrics: Mapping[str, Any], expectations: Iterable[Expectation]) -> list[str]:
-    notes = []
+def beside_expectations(
+    metrics: Mapping[str, Any], expectations: Iterable[Expectation]
+) -> list[dict[str, Any]]:
+    """Return the expected ranges of the metrics at hand, each with the value reached and a verdict.
+
+    The verdict is below, within or above the range, or alarm: better than what calls for a search for leaks first.
+
+    Args:
+        metrics: the content of metrics.json.
+        expectations: of the cohort definition.
+    """
+    found = []
     for expected in expectations:
         name = "roc_auc" if expected.metric == "auc" else expected.metric
         value = metrics["pooled"].get(name, {}).get("value")
         if value is None:
             continue
-        span = f"{number(expected.low, 2)} to {number(expected.high, 2)} ({expected.source})"
-        title = METRIC_NAMES.get(name, name)
-        if value > expected.high:
-            notes.append(
-                f"{title} {number(value)} is above the expected range {span}. "
-                "Look for a leak or a confound (site, age, processing) before believing it."
-            )
-        elif value < expected.low:
-            notes.append(f"{title} {number(value)} is below the expected range {span}.")
-        else:
-            notes.append(f"{title} {number(value)} lies in the expected range {span}.")
+        verdict = "below" if value < expected.low else "above" if value > expected.high else "within"
+        if expected.alarm is not None and value > expected.alarm:
+            verdict = "alarm"
+        found.append({**expected.model_dump(), "metric": name, "value": value, "verdict": verdict})
+    return found
+
+
+def _against_expectations(metrics: Mapping[str, Any], expectations: Iterable[Expectation]) -> list[str]:
+    notes = []
+    for item in beside_expectations(metrics, expectations):
+        span = f"{number(item['low'], 2)} to {number(item['high'], 2)} ({item['source']})"
+        reached = f"{METRIC_NAMES.get(item['metric'], item['metric'])} {number(item['value'])}"
+        search = "Look for a leak or a confound (site, age, processing) before believing it."
+        notes.append(
+            {
+                "alarm": f"ALARM: {reached} is above {item['alarm']}, where this cohort calls for a search; "
+                f"expected: {span}. {search}",
+                "above": f"{reached} is above the expected range {span}. {search}",
+                "below": f"{reached} is below the expected range {span}.",
+                "within": f"{reached} lies in the expected range {span}.",
+            }[item["verdict"]]
+        )
     return notes
 
 

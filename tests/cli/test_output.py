@@ -59,6 +59,17 @@ def test_summary_of_a_simulation(output: ModuleType) -> None:
     assert "Bayes ceiling      ROC-AUC 0.980, balanced accuracy 0.900" in found
 
 
+def test_expected_ranges_stand_beside_the_result(output: ModuleType) -> None:
+    item = {"metric": "roc_auc", "low": 0.6, "high": 0.7, "source": "S", "value": 0.75, "alarm": 0.74}
+    plain = lines(output, expectations=[item | {"verdict": "above"}])
+    assert "expected           roc_auc 0.6 to 0.7  (S)" in plain
+    assert not any(line.startswith("ALARM") for line in plain)
+    loud = lines(output, expectations=[item | {"verdict": "alarm"}])
+    assert any(
+        line.startswith("ALARM              roc_auc 0.750 is above 0.74: look for a leak") for line in loud
+    )
+
+
 @pytest.mark.parametrize("unknown", ["value", "low", "high"])
 def test_a_figure_that_nothing_measures_is_left_out(output: ModuleType, unknown: str) -> None:
     pooled = metrics()["pooled"]

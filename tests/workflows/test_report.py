@@ -265,5 +265,8 @@ def test_notes_compare_with_expectations(low: float, high: float, words: str) ->
     expected = Expectation(metric="auc", low=low, high=high, source="a paper")
     notes = read_notes(make_data(skill=1.0).metrics, [expected])
     assert any("ROC-AUC" in note and words in note and "a paper" in note for note in notes)
+    wary = expected.model_copy(update={"alarm": 0.3})
+    (alarm,) = [note for note in read_notes(make_data(skill=1.0).metrics, [wary]) if note.startswith("ALARM")]
+    assert "above 0.3" in alarm and "Look for a leak" in alarm
     unknown = Expectation(metric="f1", low=0, high=1, source="x")
     assert not any("(x)" in note for note in read_notes(make_data().metrics, [unknown]))
