@@ -50,7 +50,7 @@ def show_cohort(
     typer.echo(f"layout         {spec.layout}")
     typer.echo(f"label column   {spec.label_column}")
     for label, values in spec.classes.items():
-        typer.echo(f"  class {label:<8} {', '.join(values)}")
+        typer.echo(f"  class {label:<8} {'; '.join(values)}")
     typer.echo(f"configuration  {spec.config}")
     for item in spec.expectations:
         typer.echo(f"expect         {item.metric} {item.low} to {item.high}  ({item.source})")

@@ -39,7 +39,9 @@ def cv(
     ] = None,
     splits: Annotated[
         Path | None,
-        typer.Option(help="Folder of ClinicaDL's k-fold tables (split-0, split-1, …) instead of own folds."),
+        typer.Option(
+            help="Folder of ClinicaDL's k-fold tables (split-0, split-1, ...) instead of own folds."
+        ),
     ] = None,
     tuned: Annotated[
         Path | None,
@@ -77,7 +79,7 @@ def cv(
     """Cross-validate: subject-grouped folds, out-of-fold predictions, metrics with intervals, a report, a bundle.
 
     The same command continues an interrupted run and ends with the same predictions. Several GPUs:
-    'torchrun --nproc-per-node N -m neurofocus.cli cv …' shares every batch between them.
+    'torchrun --nproc-per-node N -m neurofocus.cli cv ...' shares every batch between them.
     """
     from neurofocus.errors import ConfigError
     from neurofocus.workflows.combined import CohortData, load_cohort_specs

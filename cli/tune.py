@@ -54,4 +54,4 @@ def tune(
         typer.echo(f"fold {best['fold']}: validation loss {best['validation_loss']:.4f}")
         for name, value in best["settings"].items():
             typer.echo(f"  {name:<40} {value:.6g}" if isinstance(value, float) else f"  {name:<40} {value}")
-    typer.echo(f"use them with: neurofocus cv --cohort {cohort} … --tuned {result.out}")
+    typer.echo(f"use them with: neurofocus cv --cohort {cohort} ... --tuned {result.out}")

@@ -33,7 +33,7 @@ def refuse_without_labels(diagnoses: pd.Series, spec: CohortSpec, source: str) -
     """
     if any(class_of(value, spec) is not None for value in diagnoses):
         return
-    accepted = "; ".join(f"{name}: {', '.join(values)}" for name, values in spec.classes.items())
+    accepted = "; ".join(f"{name}: {_quoted(values)}" for name, values in spec.classes.items())
     known = [value for values in spec.classes.values() for value in values]
     seen = sorted({value for value in diagnoses if value != MISSING})
     near = next((suggest(value, known) for value in seen if suggest(value, known)), "")
@@ -41,6 +41,10 @@ def refuse_without_labels(diagnoses: pd.Series, spec: CohortSpec, source: str) -
         f"{source}: column {spec.label_column!r} holds no value of any class; seen {describe_values(diagnoses)}; "
         f"accepted {accepted}{near}; edit 'classes' or 'label_column' in the cohort definition"
     )
+
+
+def _quoted(values: Sequence[str]) -> str:
+    return ", ".join(f"'{value}'" for value in values)
 
 
 def describe_values(values: pd.Series, limit: int = 12) -> str:
