@@ -199,7 +199,7 @@ def test_the_shipped_definition_reads(root: Path) -> None:
             ["'diagnosis'", "did you mean 'Diagnossis'", "label_column"],
         ),
         (["participant_id|diagnosis", "sub-01|CN", "01|AD"], ["'sub-01'", "rows 2 and 3"]),
-        (["participant_id|diagnosis", "sub-01|1", "sub-02|1"], ["'1' (2)", "CN: CN, HC", "classes"]),
+        (["participant_id|diagnosis", "sub-01|1", "sub-02|1"], ["'1' (2)", "CN: 'CN', 'HC'", "classes"]),
         (["participant_id|diagnosis", "sub-01|ad", "sub-02|1"], ["did you mean 'AD'"]),
         (["participant_id|diagnosis", "sub-77|CN"], ["sub-01", "sub-77"]),
         (["participant_id|diagnosis", "sub-01|CN|x"], ["row 2", "3 cells"]),

@@ -217,7 +217,7 @@ def test_an_excel_file_is_named(root: Path) -> None:
             ["row 3", "'OAS1_0001_MR1' is listed already in row 2"],
         ),
         ([OASIS1_HEADER, row("OAS1_0777_MR1", "0")], ["none of the sessions on disk", "OAS1_0001_MR1"]),
-        ([OASIS1_HEADER, row("OAS1_0001_MR1", "7")], ["'CDR'", "'7'", "CN: 0; AD: 0.5, 1, 2, 3"]),
+        ([OASIS1_HEADER, row("OAS1_0001_MR1", "7")], ["'CDR'", "'7'", "CN: '0'; AD: '0.5', '1', '2', '3'"]),
     ],
 )
 def test_wrong_tables(root: Path, lines: list[str], parts: list[str]) -> None:
