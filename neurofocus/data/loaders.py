@@ -42,11 +42,16 @@ class EpochBatchSampler(Sampler[list[int]]):
         self.batch_size = batch_size
         self.stream = stream
         self.part = part
-        self._epoch = 0
+        self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch (from 0) whose order the next iteration gives."""
-        self._epoch = epoch
+        rng = np.random.default_rng(derive_seed("order", *self.stream, epoch))
+        order = [int(index) for index in rng.permutation(self.size)]
+        self._batches = [
+            order[start : start + self.batch_size]
+            for start in range(0, len(self) * self.batch_size, self.batch_size)
+        ]
 
     def __len__(self) -> int:
         """Return the number of batches, the same every epoch and in every process."""
@@ -60,9 +65,7 @@ class EpochBatchSampler(Sampler[list[int]]):
 
     def whole_batches(self) -> list[list[int]]:
         """Return the positions of the cases of each batch of the epoch, those of other processes included."""
-        rng = np.random.default_rng(derive_seed("order", *self.stream, self._epoch))
-        order = [int(index) for index in rng.permutation(self.size)]
-        return [order[number * self.batch_size :][: self.batch_size] for number in range(len(self))]
+        return self._batches
 
     def mine(self, cases: int) -> slice:
         """Return which of a batch's cases are this process's."""

@@ -6,7 +6,6 @@ run that was killed at any moment continues at the last finished epoch and ends 
 
 import logging
 import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -220,7 +219,6 @@ def _finish_epoch(
     state: TrainingState, job: FoldTraining, weights: Tensor | None, losses: list[list[float]]
 ) -> EpochRecord:
     """Validate, remember the best weights and save the state."""
-    started = time.perf_counter()
     dataset = job.validation.dataset
     assert isinstance(dataset, FrameDataset)
     epoch = len(state.history)
@@ -241,7 +239,6 @@ def _finish_epoch(
         state.add(record)
     if is_main():
         state.save(job.folder / LAST_CHECKPOINT, job.identity)
-    _LOGGER.debug("validated and saved in %.2f s", time.perf_counter() - started)
     return record
 
 
