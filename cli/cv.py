@@ -43,6 +43,10 @@ def cv(
             help="Folder of ClinicaDL's k-fold tables (split-0, split-1, ...) instead of own folds."
         ),
     ] = None,
+    exclude: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.tsv", help="Scans to leave out: participant_id and session_id, counted."),
+    ] = None,
     tuned: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Folder of 'neurofocus tune': each fold uses its own settings."),
@@ -96,7 +100,7 @@ def cv(
     if seed is not None:
         overrides.append(f"seed={seed}")
     other = _external(cohort, test_cohort, test_data)
-    settings = run_config(cohort, config, overrides, splits=splits, tuned=tuned)
+    settings = run_config(cohort, config, overrides, splits=splits, exclude=exclude, tuned=tuned)
     where = CohortData(tuple(data or ()), links)
     plan, only = parse_jobs(jobs, slurm or ()), _fold(fold)
     if plan is None:

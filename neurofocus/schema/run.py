@@ -66,6 +66,9 @@ class DataConfig(Settings):
         ge=1,
         description="leave_site_out: of each class, for a fold of a site's own; smaller sites share one",
     )
+    exclude: str | None = Field(
+        None, description="table of scans left out by hand (--exclude); kept as a digest"
+    )
     splits: str | None = Field(
         None, description="folder of ClinicaDL's k-fold tables, used instead of folds of our own"
     )

@@ -124,7 +124,7 @@ def fingerprint_table(table: pd.DataFrame, jobs: int) -> dict[str, Fingerprint]:
         more = f"; and {len(prints.failures) - _SHOWN} more" if len(prints.failures) > _SHOWN else ""
         raise CohortError(
             f"{len(prints.failures)} of {len(owners)} scans cannot be read ({'; '.join(shown)}{more}); "
-            "replace the files or remove their rows"
+            "replace the files, remove their rows, or list them in a table and add --exclude FILE.tsv"
         )
     return prints.found
 

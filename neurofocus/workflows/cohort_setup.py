@@ -154,7 +154,7 @@ def prepare_table(table: pd.DataFrame, config: RunConfig) -> tuple[list[Prepared
         more = f"; and {len(prepared.failures) - 5} more" if len(prepared.failures) > 5 else ""
         raise CohortError(
             f"{len(prepared.failures)} of {len(table)} scans cannot be prepared ({reasons}{more}); "
-            "mend them or remove their rows, then run the same command again: the others are kept"
+            "mend them, or list them in a table and add --exclude FILE.tsv; the others are kept"
         )
     return prepared.cases, grid
 

@@ -10,6 +10,7 @@ from neurofocus.errors import CohortError, ConfigError
 from neurofocus.ingest.checks.overlaps import Links
 from neurofocus.ingest.clinicadl import Splits, read_splits, restrict_to_splits
 from neurofocus.ingest.combine import combine_tables
+from neurofocus.ingest.exclusions import leave_out, read_exclusions
 from neurofocus.ingest.flow import CohortTable
 from neurofocus.ingest.load import load_cohort
 from neurofocus.schema.cohort import CohortSpec
@@ -68,12 +69,18 @@ def read_cohort(
         CohortError: unreadable tables, a leak in the splits, or too few sites.
         ConfigError: ``data.folds`` was set and is not the number of folds that sites or splits make.
     """
+    exclusions = None if config.data.exclude is None else read_exclusions(Path(config.data.exclude))
+    if exclusions is not None:  # a folder's name could name a person
+        kept = config.data.model_copy(update={"exclude": f"sha256:{exclusions.digest}"})
+        config = config.model_copy(update={"data": kept})
     data = config.data
     splits = None if data.splits is None else read_splits(Path(data.splits))
     more = more or MoreCohorts()
     specs, roots = (spec, *more.specs), (root, *more.roots)
     tables = [load_cohort(each, place) for each, place in zip(specs, roots, strict=True)]
     cohort = combine_tables(specs, tables, more.links)
+    if exclusions is not None:
+        cohort = leave_out(cohort, exclusions, spec)
     folders = {
         each.name: place.parent if place.is_file() else place
         for each, place in zip(specs, roots, strict=True)

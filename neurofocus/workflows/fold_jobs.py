@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from neurofocus.errors import ConfigError, NeurofocusError
 from neurofocus.files import write_json
 from neurofocus.schema.run import RunConfig
@@ -48,15 +50,18 @@ class FoldWork:
         data: where the cohorts lie, absolute.
         out: the run folder, absolute.
         device: where to compute.
+        sharing: jobs that divide the machine's cores among them.
     """
 
     config: RunConfig
     data: CohortData
     out: Path
     device: str
+    sharing: int = 1
 
     def __call__(self, fold: int | Literal["next"]) -> str | None:
         """Run one fold, or with "next" every fold that nobody works on; return what the user can mend, or None."""
+        torch.set_num_threads(max(1, torch.get_num_threads() // self.sharing))  # the process is the job's own
         try:
             cross_validate(self.config, data=self.data, out=self.out, fold=fold, device=self.device)
         except NeurofocusError as error:
@@ -113,7 +118,9 @@ def cross_validate_in_jobs(
         NeurofocusError: whatever the user can mend, in one line.
     """
     out, folds = missing_folds(config, data=data, out=out, fresh=fresh)
-    work = FoldWork(config, cohort_data(data).absolute(), out.absolute(), device)
+    where = cohort_data(data).absolute()
+    sharing = 1 if plan.workers is None else max(1, min(plan.workers, len(folds)))
+    work = FoldWork(config, where, out.absolute(), device, sharing)
     run_jobs(work, folds, (out / "jobs").absolute(), plan)
     return cross_validate(config, data=data, out=out, device=device)
 

@@ -36,6 +36,7 @@ def run_config(
     overrides: Sequence[str] = (),
     *,
     splits: Path | None = None,
+    exclude: Path | None = None,
     tuned: Path | None = None,
 ) -> RunConfig:
     """Return the configuration of a run on a cohort: the named one, or the cohort's own default.
@@ -45,6 +46,7 @@ def run_config(
         config: a shipped configuration's name or a YAML file.
         overrides: dotted assignments.
         splits: short for ``data.splits``.
+        exclude: short for ``data.exclude``.
         tuned: short for ``tuned``.
 
     Raises:
@@ -54,6 +56,9 @@ def run_config(
     result = load_run_config(named, overrides).model_copy(update={"cohort": cohort})
     if tuned is not None:
         result = result.model_copy(update={"tuned": str(tuned.absolute())})
+    if exclude is not None:
+        data = result.data.model_copy(update={"exclude": str(exclude.absolute())})
+        result = result.model_copy(update={"data": data})
     if splits is None:
         return result
     if result.data.scheme != "kfold":

@@ -18,6 +18,7 @@ from neurofocus.tables import read_tsv, write_tsv
 from neurofocus.workflows.cohort_setup import find_data, set_up_cohort
 from neurofocus.workflows.cohort_source import read_cohort
 from neurofocus.workflows.cross_validate import CrossValidationResult, cross_validate, run_config
+from neurofocus.workflows.run_setup import request_run, set_up_run
 
 BY_SITE = ("data.scheme=leave_site_out", "data.min_site_people=2")
 
@@ -303,3 +304,22 @@ def test_refusals_are_one_line(tiny_cohort: Path, tiny_config: Path, data: Path,
     with pytest.raises(NeurofocusError, match=r"--splits .*none: no such folder") as caught:
         run(config, tmp_path / "run", data=data)
     assert "\n" not in str(caught.value)
+
+
+def test_scans_left_out_by_hand(tiny_cohort: Path, tiny_config: Path, tmp_path: Path) -> None:
+    listed = tmp_path / "marked.tsv"
+    listed.write_text("participant_id\tsession_id\nsub-SIM003\tn/a\n", encoding="utf-8")
+    config = run_config(str(tiny_cohort), tiny_config, exclude=listed)
+    run = set_up_run(request_run(config, out=tmp_path / "run"))
+    assert len(run.setup.table) == 15
+    assert "sub-SIM003" not in set(run.setup.table["participant_id"])
+    assert [step.step for step in run.setup.cohort.flow][-2:] == [
+        "left out by hand (marked.tsv)",
+        "scans used after that",
+    ]
+    record = (tmp_path / "run" / "run.json").read_text(encoding="utf-8")
+    assert '"exclude": "sha256:' in record
+    assert str(tmp_path) not in record
+    listed.write_text("participant_id\nsub-SIM004\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"started with other settings \(data\.exclude was 'sha256:"):
+        set_up_run(request_run(config, out=tmp_path / "run"))

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 import submitit
+import torch
 from filelock import FileLock
 
 from neurofocus.errors import ConfigError, NeurofocusError
 from neurofocus.schema.load import load_run_config
 from neurofocus.schema.run import RunConfig
+from neurofocus.workflows import fold_jobs as module
+from neurofocus.workflows.combined import CohortData
 from neurofocus.workflows.cross_validate import cross_validate
 from neurofocus.workflows.fold_jobs import FoldWork, JobPlan, cross_validate_in_jobs, parse_jobs, run_jobs
 
@@ -136,6 +139,19 @@ def test_free_folds_are_taken_and_the_last_one_gathers(
     assert (out / "predictions.tsv").read_bytes() == (tiny_run / "predictions.tsv").read_bytes()
 
 
+def test_jobs_of_one_machine_share_its_cores(config: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(module, "cross_validate", lambda *_, **__: seen.append(torch.get_num_threads()))
+    before = torch.get_num_threads()
+    try:
+        for sharing, threads in ((1, 6), (2, 3), (4, 1), (9, 1)):
+            torch.set_num_threads(6)
+            assert FoldWork(config, CohortData(), Path("out"), "cpu", sharing)("next") is None
+            assert seen.pop() == threads
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize(
     ("text", "options", "expected"),
     [
@@ -166,7 +182,7 @@ def test_mistakes(text: str | None, options: list[str], words: str) -> None:
 def test_without_slurm_or_submitit(
     config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    work = FoldWork(config, None, tmp_path, "cpu")
+    work = FoldWork(config, CohortData(), tmp_path, "cpu")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigError, match="the command 'sbatch' is not here"):
         run_jobs(work, [1], tmp_path / "jobs", JobPlan(None))
@@ -178,5 +194,8 @@ def test_without_slurm_or_submitit(
 def test_an_unknown_option_of_slurm(config: RunConfig, tmp_path: Path, slurm: Path) -> None:
     with pytest.raises(ConfigError, match=r"--slurm: unknown option .*parition"):
         run_jobs(
-            FoldWork(config, None, tmp_path, "cpu"), [1], tmp_path / "jobs", JobPlan(None, {"parition": "x"})
+            FoldWork(config, CohortData(), tmp_path, "cpu"),
+            [1],
+            tmp_path / "jobs",
+            JobPlan(None, {"parition": "x"}),
         )
