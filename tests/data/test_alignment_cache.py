@@ -45,6 +45,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return calls
 
 
+@pytest.mark.slow
 def test_another_grid_axis_or_clip_aligns_nothing_again(
     scan: Path, tmp_path: Path, counted: list[int]
 ) -> None:

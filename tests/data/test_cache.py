@@ -225,6 +225,7 @@ def test_entry_of_another_layout_is_rebuilt(
     assert same(truth, cache.get_or_prepare(scan, PREPARE, GRID, True))
 
 
+@pytest.mark.slow
 def test_parallel_workers_prepare_a_scan_once(scan: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     command = [sys.executable, "-c", CHILD, str(scan), str(tmp_path / "c"), str(log), "run"]
@@ -290,6 +291,7 @@ def test_full_disk_is_said_in_one_line(scan: Path, tmp_path: Path, monkeypatch: 
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.slow
 def test_cohort_in_table_order_and_failures_named(tmp_path: Path, jobs: int) -> None:
     paths = [
         write_scan(tmp_path / f"{name}.nii.gz", seed) for seed, name in enumerate(("a", "b", "bad", "d"))

@@ -93,6 +93,7 @@ def prepared(path: Path, orientation: str, folder: Path) -> PreparedCase:
     return CaseCache(folder).get_or_prepare(path, PREPARE, GRID, False, orientation)
 
 
+@pytest.mark.slow
 def test_prepared_frames_equal_those_of_the_nifti_file(stored: dict[str, Path], tmp_path: Path) -> None:
     """Through registration and the cache."""
     table = pd.DataFrame(

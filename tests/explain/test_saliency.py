@@ -104,6 +104,7 @@ def test_backward_through_the_crop_is_its_adjoint(
 
 
 @pytest.mark.parametrize("num_classes", [2, 3])
+@pytest.mark.slow
 def test_contributions_add_up_to_the_evidence(num_classes: int) -> None:
     """Completeness: their sum is the evidence of the case less that of frames of zeros, boxes held fixed."""
     model, frames = _model(num_classes=num_classes), _frames()
@@ -268,6 +269,7 @@ def _share_at_the_cause(result: CaseSaliency) -> float:
     return float(result.volume[:, 34:54, 6:26].sum() / result.volume.sum())
 
 
+@pytest.mark.slow
 def test_training_moves_the_saliency_to_the_cause(trained: UniAdaFocus) -> None:
     frames, labels = _toy(12, torch.Generator().manual_seed(5))
     with torch.no_grad():

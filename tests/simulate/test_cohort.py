@@ -153,6 +153,7 @@ def _real_cohort() -> dict[str, object]:
     return values | {"name": "real", "synthetic": False}
 
 
+@pytest.mark.slow
 def test_concurrent_callers_and_processes_agree_with_a_single_one(root: Path, tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         folders = list(pool.map(lambda _: ensure_simulated(SPEC, tmp_path, jobs=2), range(2)))
@@ -170,6 +171,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_killed_generator_continues_and_leaves_no_worker(root: Path, tmp_path: Path) -> None:
     script, spec, cache = tmp_path / "make.py", tmp_path / "spec.json", tmp_path / "cache"
     script.write_text(_SCRIPT)
@@ -222,6 +224,7 @@ def _alive(pid: int) -> bool:
     return state != "Z"
 
 
+@pytest.mark.slow
 def test_a_script_without_a_main_guard_is_told_so_and_does_not_hang(tmp_path: Path) -> None:
     script, spec = tmp_path / "make.py", tmp_path / "spec.json"
     script.write_text(_SCRIPT.replace('if __name__ == "__main__":', "if True:"))

@@ -297,6 +297,7 @@ def test_spatial_policy_runs_once_a_step_and_f_l_sees_one_batch() -> None:
     assert counts == {1}
 
 
+@pytest.mark.slow
 def test_a_few_steps_learn_the_batch() -> None:
     model = _model()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)

@@ -158,6 +158,7 @@ def test_three_classes_have_no_threshold(synthetic: ModuleType, tmp_path: Path) 
     assert result.predictions["predicted"].tolist() == [("a", "b", "c")[i] for i in probabilities.argmax(1)]
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_ends_with_the_same_bytes(synthetic: ModuleType, tmp_path: Path) -> None:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["neurofocus.workflows.fold", "monai.transforms", "sklearn.metrics"])

@@ -27,6 +27,7 @@ def without_validation(job: FoldJob) -> FoldJob:
     )
 
 
+@pytest.mark.slow
 def test_together_as_one_by_one(
     synthetic: ModuleType, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
