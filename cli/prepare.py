@@ -34,7 +34,7 @@ def prepare(
     from neurofocus.schema.load import load_cohort_spec, load_run_config
     from neurofocus.workflows.prepare import prepare_cohort_files
 
-    from .output import print_json, set_up_logging
+    from .output import print_json, print_warning, set_up_logging
 
     set_up_logging(verbose)
     run = load_run_config(config or load_cohort_spec(cohort).config, list(set_ or ()))
@@ -45,7 +45,4 @@ def prepare(
         for line in result.summary_lines():
             typer.echo(line)
     if failed := len(result.failures):
-        typer.echo(
-            f"neurofocus: warning: {failed} scans could not be prepared; see {result.out / 'failures.tsv'}",
-            err=True,
-        )
+        print_warning(f"{failed} scans could not be prepared; see {result.out / 'failures.tsv'}")

@@ -18,7 +18,7 @@ from neurofocus.data.volume import Volume
 from neurofocus.errors import VolumeError
 from neurofocus.schema.run import PrepareConfig
 
-__all__ = ["ALIGN_SETTINGS", "ALIGN_VERSION", "Alignment", "align"]
+__all__ = ["ALIGN_SETTINGS", "ALIGN_VERSION", "Alignment", "align", "timed"]
 
 # Part of the key of every stored alignment and of every prepared case: raise it whenever the same scan would be
 # aligned otherwise. 1: with PREPARE_VERSION 2, before alignments had a version of their own.
@@ -66,7 +66,7 @@ def align(scan: Volume, prepare: PrepareConfig) -> Alignment:
 
 def _align(scan: Volume, prepare: PrepareConfig) -> Alignment:
     seconds: dict[str, float] = {}
-    with _timed(seconds, "coarse"):
+    with timed(seconds, "coarse"):
         # Headers store affines as float32: rounding makes the 48 ways to store one scan give one registration.
         array, affine = shrink(_clip_bright(scan.array), np.round(scan.affine, 4), 2.0)
         world_to_template = np.eye(4)
@@ -74,10 +74,10 @@ def _align(scan: Volume, prepare: PrepareConfig) -> Alignment:
             world_to_template = register_coarse(flatten(array, affine), affine)
     field = None
     if prepare.bias_correction:
-        with _timed(seconds, "n4"):
+        with timed(seconds, "n4"):
             field = estimate_bias(*shrink(array, affine, 4.0), world_to_template)
     if prepare.registration == "affine":
-        with _timed(seconds, "fine"):
+        with timed(seconds, "fine"):
             if field is not None:
                 array = array / sample_bias(field, world_to_template @ affine, array.shape)
             world_to_template = refine_affine(array, affine, world_to_template)
@@ -85,7 +85,8 @@ def _align(scan: Volume, prepare: PrepareConfig) -> Alignment:
 
 
 @contextmanager
-def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    """Note under the stage's name how many seconds the block took."""
     started = time.perf_counter()
     yield
     seconds[stage] = round(time.perf_counter() - started, 3)

@@ -91,11 +91,8 @@ def scan_digest(path: Path, orientation: str) -> tuple[str, ...]:
     try:
         return suffix, orientation, *(sha256_file(file) for file in volume_files(path))
     except OSError:
-        return (
-            suffix,
-            orientation,
-            "unreadable",
-        )  # reading it will say why; nothing is ever stored under this key
+        # Reading it will say why; nothing is ever stored under this key.
+        return suffix, orientation, "unreadable"
 
 
 def changed(path: Path) -> VolumeError:

@@ -4,6 +4,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from neurofocus.errors import CohortError
 from neurofocus.ingest.flow import CohortTable, flow_step
 from neurofocus.schema.cohort import CohortSpec
@@ -59,17 +61,19 @@ def leave_out(cohort: CohortTable, exclusions: Exclusions, spec: CohortSpec) -> 
     """
     table, classes = cohort.table, list(spec.classes)
     pairs = list(zip(table["participant_id"], table["session_id"], strict=True))
-    listed = [pair in exclusions.scans or (pair[0], MISSING) in exclusions.scans for pair in pairs]
+    stays = pd.Series(
+        [exclusions.scans.isdisjoint((pair, (pair[0], MISSING))) for pair in pairs], index=table.index
+    )
     labels = table["label"].map(lambda label: classes[label])
-    kept = table[[not out for out in listed]].reset_index(drop=True)
+    kept = table[stays].reset_index(drop=True)
     if kept.empty:
         raise CohortError(f"--exclude {exclusions.name}: lists every scan of the cohort; nothing is left")
     steps = (
-        flow_step(f"left out by hand ({exclusions.name})", labels[listed], kind="dropped"),
-        flow_step("scans used after that", labels[[not out for out in listed]]),
+        flow_step(f"left out by hand ({exclusions.name})", labels[~stays], kind="dropped"),
+        flow_step("scans used after that", labels[stays]),
     )
-    people = {person for person, _ in pairs}
-    unknown = [pair for pair in exclusions.scans if pair not in set(pairs) and not _whole(pair, people)]
+    known = {*pairs, *((person, MISSING) for person, _ in pairs)}
+    unknown = exclusions.scans - known
     warnings = list(cohort.warnings)
     if unknown:
         first = " ".join(part for part in min(unknown) if part != MISSING)
@@ -78,7 +82,3 @@ def leave_out(cohort: CohortTable, exclusions: Exclusions, spec: CohortSpec) -> 
             f"({first}, …)"
         )
     return CohortTable(kept, (*cohort.flow, *steps), tuple(warnings))
-
-
-def _whole(pair: tuple[str, str], people: set[str]) -> bool:
-    return pair[1] == MISSING and pair[0] in people

@@ -10,13 +10,12 @@ import pandas as pd
 
 from neurofocus.data.scan_quality import MEASURES
 from neurofocus.files import write_text
+from neurofocus.workflows.page import page_template
 from neurofocus.workflows.prepare_files import SPACE, ScanPlace
 from neurofocus.workflows.quality_table import OUTLIER_SCORE
 from neurofocus.workflows.thumbnail import outline
 
 __all__ = ["write_contact_sheet"]
-
-_TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 
 def write_contact_sheet(
@@ -40,16 +39,7 @@ def write_contact_sheet(
         failures: content of failures.tsv.
         synthetic: whether the scans were simulated.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    text = environment.get_template("contact_sheet.html").render(
+    text = page_template("contact_sheet.html").render(
         title=title,
         space=SPACE,
         synthetic=synthetic,

@@ -8,16 +8,13 @@ import hashlib
 import json
 import logging
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from neurofocus.data.alignment import ALIGN_VERSION, Alignment
+from neurofocus.data.alignment import ALIGN_VERSION, Alignment, timed
 from neurofocus.data.alignment_cache import AlignmentCache, changed, library_versions, lock_file, scan_digest
 from neurofocus.data.cases import CaseRequest, case_file, case_key, read_case, write_case
 from neurofocus.data.frames import FrameGrid
@@ -115,12 +112,12 @@ def _prepare(job: ScanJob) -> ScanOutcome:
     if done is not None and read_case(frames_file, mapped=False) is not None:
         return ScanOutcome(done, kept=True)
     seconds: dict[str, float] = {}
-    with _timed(seconds, "read"):
+    with timed(seconds, "read"):
         volume = read_volume(job.path, job.orientation)
         scan = to_canonical(volume)
     alignment = _alignment(job, volume, content)
     seconds.update({} if alignment is None else alignment.seconds)
-    with _timed(seconds, "frames"), FileLock(lock_file(job.cache, frames_key)):
+    with timed(seconds, "frames"), FileLock(lock_file(job.cache, frames_key)):
         if read_case(frames_file, mapped=False) is None:
             case = prepare_case(
                 volume, job.prepare, job.grid, in_template=job.in_template, alignment=alignment
@@ -149,13 +146,13 @@ def _write(
     seconds: dict[str, float],
 ) -> dict[str, Any]:
     """Write volume, mask and thumbnail, then the record; return it."""
-    with _timed(seconds, "resample"):
+    with timed(seconds, "resample"):
         standard = to_standard(scan, job.prepare, alignment)
-    with _timed(seconds, "measure"):
+    with timed(seconds, "measure"):
         measures = measure_scan(scan, standard)
     if scan_digest(job.path, job.orientation) != content:
         raise changed(job.path)
-    with _timed(seconds, "write"):
+    with timed(seconds, "write"):
         files = _write_files(job.place, standard)
     warnings = [*scan.warnings, *warn({name: value for name, value in measures.items() if value is not None})]
     record = {
@@ -236,10 +233,3 @@ def _key(job: ScanJob, content: tuple[str, ...]) -> str:
         "in_template": job.in_template,
     }
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    started = time.perf_counter()
-    yield
-    seconds[stage] = round(time.perf_counter() - started, 3)

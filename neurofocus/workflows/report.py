@@ -24,11 +24,10 @@ from neurofocus.files import write_text
 from neurofocus.ingest.flow import FlowStep
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.workflows import report_tables as tables
+from neurofocus.workflows.page import page_template
 from neurofocus.workflows.report_notes import read_notes
 
 __all__ = ["Example", "ReportData", "write_report"]
-
-_TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 
 @dataclass(frozen=True)
@@ -96,16 +95,7 @@ def write_report(path: Path, data: ReportData) -> None:
         path: the file to write.
         data: what to show.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    text = environment.get_template("report.html").render(_context(data))
+    text = page_template("report.html").render(_context(data))
     write_text(path, text)
 
 
