@@ -19,6 +19,7 @@ __all__ = [
     "atomic_folder",
     "atomic_write",
     "cache_dir",
+    "lock_beside",
     "locked",
     "mendable",
     "sha256_file",
@@ -72,6 +73,12 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def lock_beside(folder: Path) -> Path:
+    """Return the lock file of a folder, beside it: whoever holds the lock may empty the folder."""
+    whole = folder.resolve()
+    return whole.with_name(f".{whole.name}.lock")
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import torch
 
-from neurofocus.files import locked
+from neurofocus.files import lock_beside, locked
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.schema.run import RunConfig
 from neurofocus.training.distributed import is_main, joined, main_first, part
@@ -96,7 +96,7 @@ def _cross_validate(request: RunRequest, device: torch.device) -> CrossValidatio
         if not is_main():
             message = "the first process gathers"
             return CrossValidationResult(out, complete=False, metrics=None, message=message)
-        with locked(request.lock):
+        with locked(lock_beside(request.out)):
             results = _finished(out, config, request.spec)
             if missing := _missing(results, config):
                 message = f"folds {', '.join(map(str, missing))} of {config.data.folds} are still to be run"

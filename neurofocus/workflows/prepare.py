@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from neurofocus.data.frames import frame_grid
 from neurofocus.errors import CohortError, ConfigError
-from neurofocus.files import cache_dir, locked, mendable
+from neurofocus.files import cache_dir, lock_beside, locked, mendable
 from neurofocus.ingest.flow import CohortTable
 from neurofocus.ingest.load import load_cohort
 from neurofocus.schema.cohort import CohortSpec
@@ -113,7 +113,7 @@ def prepare_cohort_files(
             f"--out {out}: is the cohort's own folder; choose another, such as derivatives/neurofocus in it"
         )
     synthetic = spec.synthetic or says_synthetic(root)
-    with locked(out.resolve().with_name(f".{out.resolve().name}.lock")):
+    with locked(lock_beside(out)):
         cohort = load_cohort(spec, root)
         for warning in cohort.warnings:
             _LOG.warning("%s", warning)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from neurofocus.data.frames import FrameGrid
 from neurofocus.data.preprocess import PreparedCase
 from neurofocus.errors import ConfigError
-from neurofocus.files import locked
+from neurofocus.files import lock_beside, locked
 from neurofocus.ingest.combine import combine_specs
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.schema.load import load_run_config
@@ -89,11 +89,6 @@ class RunRequest:
     out: Path
     fold: int | Literal["next"] | None
     fresh: bool
-
-    @property
-    def lock(self) -> Path:
-        """Beside the run folder: --fresh empties the folder itself."""
-        return self.out.resolve().with_name(f".{self.out.resolve().name}.lock")
 
 
 @dataclass(frozen=True)
@@ -184,7 +179,7 @@ def set_up_run(request: RunRequest) -> Run:
         source = read_cohort(request.specs[0], root, config, more=more)
         config = source.config
         _refuse_fold(request.fold, config)
-        with locked(request.lock):
+        with locked(lock_beside(request.out)):
             record = open_run(request.out, config, fresh=request.fresh and is_main())
             setup = set_up_cohort(request.spec, root, config, request.out, source=source)
         if tuned is not None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -45,7 +46,7 @@ def test_forty_scans_four_broken_killed_and_resumed(tmp_path: Path, tiny_config:
     assert not list(out.rglob("*.nf-partial.*"))
 
 
-def _helpers():  # type: ignore[no-untyped-def]
+def _helpers() -> ModuleType:
     path = Path(__file__).parents[1] / "workflows" / "test_prepare.py"
     spec = importlib.util.spec_from_file_location("prepare_helpers", path)
     assert spec is not None

@@ -1,7 +1,6 @@
 """PPMI from folder to labels by the shipped definition: who is what, and why the others are left out."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from ingest.ida_delivery import IdaDelivery
@@ -14,7 +13,6 @@ from ingest.ppmi_delivery import (
     STATUS,
     dropped,
     labels,
-    ppmi_delivery,
     row,
     scan,
     status,
@@ -23,11 +21,6 @@ from ingest.ppmi_delivery import (
 from neurofocus.errors import CohortError
 from neurofocus.ingest.ida.reader import read_ida
 from neurofocus.ingest.load import load_cohort
-
-
-@pytest.fixture
-def delivery(tmp_path: Path) -> IdaDelivery:
-    return ppmi_delivery(tmp_path / "data")
 
 
 def test_swedd_and_prodromal_are_of_no_class(delivery: IdaDelivery) -> None:

@@ -14,7 +14,6 @@ from ingest.ppmi_delivery import (
     SPEC,
     dropped,
     labels,
-    ppmi_delivery,
     row,
     scan,
     status,
@@ -22,11 +21,6 @@ from ingest.ppmi_delivery import (
 
 from neurofocus.ingest.load import load_cohort
 from neurofocus.ingest.series import unusable_series
-
-
-@pytest.fixture
-def delivery(tmp_path: Path) -> IdaDelivery:
-    return ppmi_delivery(tmp_path / "data")
 
 
 @pytest.mark.parametrize(

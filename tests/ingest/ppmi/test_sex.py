@@ -1,7 +1,6 @@
 """The sex of PPMI participants by numeric code: which code was met, and when it is not believed."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from ingest.ida_delivery import IdaDelivery, Scan
@@ -12,16 +11,10 @@ from ingest.ppmi_delivery import (
     ROWS,
     SPEC,
     SWEDD,
-    ppmi_delivery,
     status,
 )
 
 from neurofocus.ingest.load import load_cohort
-
-
-@pytest.fixture
-def delivery(tmp_path: Path) -> IdaDelivery:
-    return ppmi_delivery(tmp_path / "data")
 
 
 def demographics(delivery: IdaDelivery, codes: dict[str, str], column: str = "SEX") -> None:
