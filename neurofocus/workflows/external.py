@@ -25,8 +25,8 @@ from neurofocus.schema.cohort import CohortSpec
 from neurofocus.tables import read_tsv, write_tsv
 from neurofocus.training.inference import predict_frames
 from neurofocus.workflows.bundle import ModelBundle, load_bundle
-from neurofocus.workflows.check_cohort import check_table, fingerprint_table
-from neurofocus.workflows.cohort_setup import find_data, prepare_table
+from neurofocus.workflows.cohort.check import check_table, fingerprint_table
+from neurofocus.workflows.cohort.setup import find_data, prepare_table
 from neurofocus.workflows.device import choose_device
 
 __all__ = ["ExternalResult", "external_test", "refuse_related"]

@@ -14,8 +14,8 @@ import torch
 
 from neurofocus.errors import NeurofocusError
 from neurofocus.processes import can_spawn, end_with_parent
-from neurofocus.workflows.fold import FoldJob, run_fold
-from neurofocus.workflows.fold_lock import FoldBusyError
+from neurofocus.workflows.folds.fold import FoldJob, run_fold
+from neurofocus.workflows.folds.lock import FoldBusyError
 
 __all__ = ["run_folds", "run_free_folds"]
 

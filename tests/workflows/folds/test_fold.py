@@ -21,10 +21,10 @@ from neurofocus.model.cost import measure_cost
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.tables import read_tsv
 from neurofocus.training.checkpoint import read_checkpoint
-from neurofocus.workflows import fold as fold_module
 from neurofocus.workflows.bundle import pack_weights
-from neurofocus.workflows.fold import FoldJob, run_fold
-from neurofocus.workflows.fold_record import FoldResult, finished_fold
+from neurofocus.workflows.folds import fold as fold_module
+from neurofocus.workflows.folds.fold import FoldJob, run_fold
+from neurofocus.workflows.folds.record import FoldResult, finished_fold
 
 OUTPUTS = ("best.safetensors", "predictions.tsv", "validation.json", "history.tsv", "last.safetensors")
 SHORT = "train.epochs=2"
@@ -161,10 +161,10 @@ def test_three_classes_have_no_threshold(synthetic: ModuleType, tmp_path: Path) 
 @pytest.mark.slow
 def test_killed_at_any_moment_it_ends_with_the_same_bytes(synthetic: ModuleType, tmp_path: Path) -> None:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["neurofocus.workflows.fold", "monai.transforms", "sklearn.metrics"])
+    context.set_forkserver_preload(["neurofocus.workflows.folds.fold", "monai.transforms", "sklearn.metrics"])
     settings = ["train.epochs=4"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(Path(__file__).parent)
+        patch.syspath_prepend(Path(__file__).parents[1])
 
         def start(folder: Path) -> Any:
             child = context.Process(target=synthetic.run, args=(folder, settings))

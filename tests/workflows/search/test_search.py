@@ -17,9 +17,9 @@ import pytest
 from neurofocus.errors import ConfigError
 from neurofocus.schema.search import SearchSpace
 from neurofocus.tables import read_tsv
-from neurofocus.workflows import search as module
-from neurofocus.workflows.search import FoldSearch, search_fold
-from neurofocus.workflows.tuned import BEST
+from neurofocus.workflows.search import search as module
+from neurofocus.workflows.search.search import FoldSearch, search_fold
+from neurofocus.workflows.search.tuned import BEST
 
 SHORT = ("train.epochs=2", "threads=1")
 

@@ -15,8 +15,8 @@ from neurofocus.schema.cohort import CohortSpec
 from neurofocus.schema.load import load_cohort_spec, load_run_config
 from neurofocus.schema.run import RunConfig
 from neurofocus.tables import read_tsv
-from neurofocus.workflows import cohort_setup as module
-from neurofocus.workflows.cohort_setup import find_data, prepare_scans, set_up_cohort
+from neurofocus.workflows.cohort import setup as module
+from neurofocus.workflows.cohort.setup import find_data, prepare_scans, set_up_cohort
 
 
 @pytest.fixture(scope="module")

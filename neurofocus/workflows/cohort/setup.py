@@ -22,8 +22,8 @@ from neurofocus.schema.cohort import CohortSpec
 from neurofocus.schema.run import RunConfig
 from neurofocus.simulate.cohort import ensure_simulated
 from neurofocus.tables import write_tsv
-from neurofocus.workflows.check_cohort import check_table, fingerprint_table
-from neurofocus.workflows.cohort_source import CohortSource, read_cohort, saved_or_new_folds
+from neurofocus.workflows.cohort.check import check_table, fingerprint_table
+from neurofocus.workflows.cohort.source import CohortSource, read_cohort, saved_or_new_folds
 
 __all__ = ["CohortSetup", "find_data", "prepare_scans", "prepare_table", "says_synthetic", "set_up_cohort"]
 

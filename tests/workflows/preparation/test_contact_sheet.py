@@ -12,10 +12,10 @@ import pytest
 
 from neurofocus.data.scan_quality import MEASURES
 from neurofocus.data.template import load_template
-from neurofocus.workflows.contact_sheet import write_contact_sheet
-from neurofocus.workflows.prepare_files import ScanPlace
-from neurofocus.workflows.quality_table import quality_table
-from neurofocus.workflows.thumbnail import outline, thumbnail
+from neurofocus.workflows.preparation.contact_sheet import write_contact_sheet
+from neurofocus.workflows.preparation.files import ScanPlace
+from neurofocus.workflows.preparation.quality_table import quality_table
+from neurofocus.workflows.preparation.thumbnail import outline, thumbnail
 
 NASTY = "</script><script>alert(1)</script>"
 

@@ -11,9 +11,9 @@ import pandas as pd
 from neurofocus.data.scan_quality import MEASURES
 from neurofocus.files import write_text
 from neurofocus.workflows.page import page_template
-from neurofocus.workflows.prepare_files import SPACE, ScanPlace
-from neurofocus.workflows.quality_table import OUTLIER_SCORE
-from neurofocus.workflows.thumbnail import outline
+from neurofocus.workflows.preparation.files import SPACE, ScanPlace
+from neurofocus.workflows.preparation.quality_table import OUTLIER_SCORE
+from neurofocus.workflows.preparation.thumbnail import outline
 
 __all__ = ["write_contact_sheet"]
 

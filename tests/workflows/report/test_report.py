@@ -12,9 +12,9 @@ from neurofocus.data.folds import make_folds
 from neurofocus.evaluation.summary import summarise
 from neurofocus.ingest.flow import FlowStep
 from neurofocus.schema.cohort import CohortSpec, Expectation
-from neurofocus.workflows.report import Example, ReportData, write_report
-from neurofocus.workflows.report_notes import read_notes
-from neurofocus.workflows.report_tables import (
+from neurofocus.workflows.report.notes import read_notes
+from neurofocus.workflows.report.report import Example, ReportData, write_report
+from neurofocus.workflows.report.tables import (
     ceiling_of,
     cohort_rows,
     confusion_rows,

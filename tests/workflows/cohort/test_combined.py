@@ -12,9 +12,9 @@ from neurofocus.errors import CohortError, ConfigError
 from neurofocus.ingest.combine import combine_specs
 from neurofocus.schema.load import load_run_config
 from neurofocus.tables import read_tsv
-from neurofocus.workflows.cohort_setup import set_up_cohort
-from neurofocus.workflows.cohort_source import read_cohort
-from neurofocus.workflows.combined import CohortData, default_config, find_cohorts, load_cohort_specs
+from neurofocus.workflows.cohort.combined import CohortData, default_config, find_cohorts, load_cohort_specs
+from neurofocus.workflows.cohort.setup import set_up_cohort
+from neurofocus.workflows.cohort.source import read_cohort
 from neurofocus.workflows.cross_validate import cross_validate, run_config
 
 Command = Callable[..., int]

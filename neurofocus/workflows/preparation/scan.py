@@ -28,9 +28,9 @@ from neurofocus.data.voxels import shown_name
 from neurofocus.errors import VolumeError
 from neurofocus.files import sha256_file, write_bytes, write_json
 from neurofocus.schema.run import PrepareConfig
-from neurofocus.workflows.prepare_files import SPACE, ScanPlace
+from neurofocus.workflows.preparation.files import SPACE, ScanPlace
+from neurofocus.workflows.preparation.thumbnail import thumbnail
 from neurofocus.workflows.run_record import provenance
-from neurofocus.workflows.thumbnail import thumbnail
 
 __all__ = ["ScanJob", "ScanOutcome", "prepare_scan"]
 

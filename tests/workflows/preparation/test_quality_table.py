@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neurofocus.data.scan_quality import MEASURES
-from neurofocus.workflows.quality_table import quality_table, robust_z
+from neurofocus.workflows.preparation.quality_table import quality_table, robust_z
 
 
 def record(number: int, **measures: float | None) -> dict[str, Any]:

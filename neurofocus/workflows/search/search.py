@@ -26,8 +26,8 @@ from neurofocus.schema.search import SearchRange, SearchSpace
 from neurofocus.tables import write_tsv
 from neurofocus.training.engine import DivergedError
 from neurofocus.training.state import EpochRecord
-from neurofocus.workflows.fold import FoldJob, train_only
-from neurofocus.workflows.tuned import BEST
+from neurofocus.workflows.folds.fold import FoldJob, train_only
+from neurofocus.workflows.search.tuned import BEST
 
 __all__ = ["FoldSearch", "search_fold"]
 

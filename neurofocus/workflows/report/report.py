@@ -23,9 +23,9 @@ from neurofocus.evaluation.summary import scores_of
 from neurofocus.files import write_text
 from neurofocus.ingest.flow import FlowStep
 from neurofocus.schema.cohort import CohortSpec
-from neurofocus.workflows import report_tables as tables
 from neurofocus.workflows.page import page_template
-from neurofocus.workflows.report_notes import read_notes
+from neurofocus.workflows.report import tables
+from neurofocus.workflows.report.notes import read_notes
 
 __all__ = ["Example", "ReportData", "write_report"]
 

@@ -13,8 +13,8 @@ import torch
 
 from neurofocus.errors import CohortError, NeurofocusError
 from neurofocus.files import sha256_file
-from neurofocus.workflows.fold import FoldJob, run_fold
-from neurofocus.workflows.fold_pool import run_folds
+from neurofocus.workflows.folds.fold import FoldJob, run_fold
+from neurofocus.workflows.folds.pool import run_folds
 
 CPU = torch.device("cpu")
 SHORT = ("train.epochs=2", "threads=1", "parallel_folds=2")

@@ -14,9 +14,9 @@ from neurofocus.errors import CohortError
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.schema.load import load_cohort_spec, load_run_config
 from neurofocus.tables import read_tsv, write_tsv
-from neurofocus.workflows import cohort_setup
-from neurofocus.workflows.check_cohort import check_cohort_file
-from neurofocus.workflows.scan_cohort import scan_cohort
+from neurofocus.workflows.cohort import setup as cohort_setup
+from neurofocus.workflows.cohort.check import check_cohort_file
+from neurofocus.workflows.cohort.scan import scan_cohort
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from neurofocus.workflows import scan_pool as module
-from neurofocus.workflows.scan_pool import run_scans
+from neurofocus.workflows.preparation import pool as module
+from neurofocus.workflows.preparation.pool import run_scans
 
 DEADLY = 7
 
@@ -28,14 +28,14 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "can_spawn", lambda: True)
     monkeypatch.syspath_prepend(Path(__file__).parent)
     for function in (square, fail):
-        monkeypatch.setattr(function, "__module__", "test_scan_pool")
+        monkeypatch.setattr(function, "__module__", "test_pool")
 
 
 @pytest.fixture
 def here() -> object:
     import importlib
 
-    return importlib.import_module("test_scan_pool")
+    return importlib.import_module("test_pool")
 
 
 def test_a_deadly_item_is_told_and_the_others_are_answered(here: object) -> None:

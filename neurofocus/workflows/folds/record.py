@@ -21,7 +21,7 @@ BEST_WEIGHTS = "best.safetensors"
 _DONE = "DONE"
 _PREDICTIONS, _VALIDATION, _HISTORY = "predictions.tsv", "validation.json", "history.tsv"
 _OUTPUTS = (BEST_WEIGHTS, _PREDICTIONS, _VALIDATION, _HISTORY)
-_LOGGER = logging.getLogger("neurofocus.workflows.fold")
+_LOGGER = logging.getLogger("neurofocus.workflows.folds.fold")
 
 
 @dataclass(frozen=True)

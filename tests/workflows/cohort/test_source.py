@@ -15,8 +15,8 @@ from neurofocus.schema.cohort import CohortSpec
 from neurofocus.schema.load import load_cohort_spec, load_run_config
 from neurofocus.schema.run import RunConfig
 from neurofocus.tables import read_tsv, write_tsv
-from neurofocus.workflows.cohort_setup import find_data, set_up_cohort
-from neurofocus.workflows.cohort_source import read_cohort
+from neurofocus.workflows.cohort.setup import find_data, set_up_cohort
+from neurofocus.workflows.cohort.source import read_cohort
 from neurofocus.workflows.cross_validate import CrossValidationResult, cross_validate, run_config
 from neurofocus.workflows.run_setup import request_run, set_up_run
 

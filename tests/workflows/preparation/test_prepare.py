@@ -18,9 +18,9 @@ from neurofocus.files import sha256_file
 from neurofocus.schema.load import load_run_config
 from neurofocus.schema.run import RunConfig
 from neurofocus.tables import read_tsv
-from neurofocus.workflows import prepare as module
-from neurofocus.workflows.prepare import PreparationResult, prepare_cohort_files
-from neurofocus.workflows.prepare_files import ScanPlace
+from neurofocus.workflows.preparation import prepare as module
+from neurofocus.workflows.preparation.files import ScanPlace
+from neurofocus.workflows.preparation.prepare import PreparationResult, prepare_cohort_files
 
 SPACE = "space-MNI152NLin2009aSym"
 # participant -> what is wrong with the file
@@ -298,7 +298,7 @@ def test_folders_of_others_are_refused(
 def test_a_mistake_in_the_program_does_not_stop_the_others(
     small: Path, config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from neurofocus.workflows import prepare_scan as scans
+    from neurofocus.workflows.preparation import scan as scans
 
     real = scans.measure_scan
 
@@ -316,7 +316,7 @@ def test_a_mistake_in_the_program_does_not_stop_the_others(
 def test_a_full_disk_stops_everything(
     small: Path, config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from neurofocus.workflows import prepare_scan as scans
+    from neurofocus.workflows.preparation import scan as scans
 
     def full(*_: object) -> None:
         raise NeurofocusError("x: the disk is full")

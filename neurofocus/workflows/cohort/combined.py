@@ -8,8 +8,8 @@ from neurofocus.errors import CohortError, ConfigError
 from neurofocus.ingest.checks.overlaps import read_links
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.schema.load import load_cohort_spec
-from neurofocus.workflows.cohort_setup import find_data
-from neurofocus.workflows.cohort_source import MoreCohorts
+from neurofocus.workflows.cohort.setup import find_data
+from neurofocus.workflows.cohort.source import MoreCohorts
 
 __all__ = ["CohortData", "cohort_data", "default_config", "find_cohorts", "load_cohort_specs"]
 

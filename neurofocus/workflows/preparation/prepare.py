@@ -19,12 +19,12 @@ from neurofocus.schema.cohort import CohortSpec
 from neurofocus.schema.load import load_cohort_spec
 from neurofocus.schema.run import RunConfig
 from neurofocus.tables import write_tsv
-from neurofocus.workflows.cohort_setup import find_data, says_synthetic
-from neurofocus.workflows.contact_sheet import write_contact_sheet
-from neurofocus.workflows.prepare_files import ScanPlace, open_dataset, recorded_places
-from neurofocus.workflows.prepare_scan import ScanJob, ScanOutcome, prepare_scan
-from neurofocus.workflows.quality_table import quality_table
-from neurofocus.workflows.scan_pool import run_scans
+from neurofocus.workflows.cohort.setup import find_data, says_synthetic
+from neurofocus.workflows.preparation.contact_sheet import write_contact_sheet
+from neurofocus.workflows.preparation.files import ScanPlace, open_dataset, recorded_places
+from neurofocus.workflows.preparation.pool import run_scans
+from neurofocus.workflows.preparation.quality_table import quality_table
+from neurofocus.workflows.preparation.scan import ScanJob, ScanOutcome, prepare_scan
 
 __all__ = ["PreparationResult", "prepare_cohort_files"]
 

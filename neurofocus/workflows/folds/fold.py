@@ -31,8 +31,8 @@ from neurofocus.training.engine import LAST_CHECKPOINT, FoldTraining, train_fold
 from neurofocus.training.inference import predict_logits
 from neurofocus.training.reproducible import reproducible
 from neurofocus.training.state import EpochRecord, SavedState, TrainingState, load_saved
-from neurofocus.workflows.fold_lock import LOCK_SECONDS, alone_in
-from neurofocus.workflows.fold_record import FoldResult, finished_fold, mark_done, write_outputs
+from neurofocus.workflows.folds.lock import LOCK_SECONDS, alone_in
+from neurofocus.workflows.folds.record import FoldResult, finished_fold, mark_done, write_outputs
 from neurofocus.workflows.run_record import config_hash
 
 __all__ = ["FoldJob", "run_fold", "train_only"]

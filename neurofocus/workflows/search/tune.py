@@ -13,7 +13,7 @@ from typing import Any
 from neurofocus.schema.search import SearchSpace
 from neurofocus.workflows.device import choose_device
 from neurofocus.workflows.run_setup import RunRequest, fold_folder, set_up_run
-from neurofocus.workflows.search import FoldSearch, search_fold
+from neurofocus.workflows.search.search import FoldSearch, search_fold
 
 __all__ = ["TuneResult", "tune"]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from neurofocus.schema.cohort import Expectation
-from neurofocus.workflows.report_tables import METRIC_NAMES, ceiling_of, number
+from neurofocus.workflows.report.tables import METRIC_NAMES, ceiling_of, number
 
 __all__ = ["beside_expectations", "read_notes"]
 
