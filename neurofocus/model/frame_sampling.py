@@ -96,19 +96,19 @@ def quantile_frames(frame_weights: Tensor, num_frames: int, num_focus_frames: in
 def draw_frames(frame_weights: Tensor, num_frames: int, num_focus_frames: int, *, draws: Draws) -> Tensor:
     """Draw T_L of T0 frames by weighted sampling without replacement (Eq. 16, training).
 
-    Each of the T_G weights is shared equally by the T0 / T_G frames of its bin. One Gumbel top-k draw replaces
+    Each of the T_G weights is spread evenly over its bin of the T0 frames (`_spread`). One Gumbel top-k draw replaces
     the T_L sequential ones: the same distribution.
 
     Args:
         frame_weights: [B, T], each row a distribution.
-        num_frames: T0, a multiple of T.
+        num_frames: T0.
         num_focus_frames: T_L.
         draws: source of randomness.
 
     Returns:
         Strictly increasing indices, int64 [B, F].
     """
-    weights = frame_weights.detach().repeat_interleave(num_frames // frame_weights.shape[1], dim=1)
+    weights = _spread(frame_weights.detach(), num_frames)
     return _draw_order(weights, draws)[:, :num_focus_frames].sort(-1).values
 
 
@@ -150,6 +150,20 @@ def expected_frame_loss(
         # A product instead of cumsum, which has no deterministic CUDA kernel: column i sums the tail from i on.
         tail = torch.ones(bins, num_draws, device=order.device).tril()
         return ((drawn * losses) @ tail / (drawn @ tail)).mean((1, 2))
+
+
+def _spread(weights: Tensor, num_frames: int) -> Tensor:
+    """Return the weights [B, T] as weights of the T0 frames, [B, T0].
+
+    Each bin's weight is spread evenly over its T-th part of the clip, as in the distribution that evaluation
+    inverts; a frame on the border of two bins gets a part of both.
+    """
+    bins = weights.shape[1]
+    # In units of 1 / (T0 * T) of the clip all borders are whole numbers, so that the shares are exact.
+    frame = torch.arange(num_frames, device=weights.device) * bins
+    start = torch.arange(bins, device=weights.device)[:, None] * num_frames
+    overlap = ((frame + bins).minimum(start + num_frames) - frame.maximum(start)).clamp_min(0)
+    return weights @ (overlap / num_frames).to(weights.dtype)
 
 
 def _draw_order(weights: Tensor, draws: Draws) -> Tensor:

@@ -21,8 +21,6 @@ from neurofocus.schema.model import ModelConfig
 
 __all__ = ["UniAdaFocus"]
 
-_STRIDE = 32  # of every encoder
-
 
 class UniAdaFocus(nn.Module):
     """The whole network.
@@ -51,7 +49,7 @@ class UniAdaFocus(nn.Module):
             global_channels,
             channels=config.spatial_policy.channels,
             num_frames=config.num_glance_frames,
-            map_size=-(-(config.glance_size or config.frame_size) // _STRIDE),
+            map_size=-(-(config.glance_size or config.frame_size) // self.global_encoder.stride),
             scope=config.spatial_policy.scope,
         )
         self.temporal_policy = (
@@ -75,8 +73,8 @@ class UniAdaFocus(nn.Module):
 
         Args:
             frames: the T0 candidates for focus, [B, T0, C, H, W].
-            glance_frames: the T_G frames for the glance, [B, T, C, H, W], where they are read separately; None:
-                they are taken from ``frames``.
+            glance_frames: the T_G frames for the glance, [B, T, C, H, W]; with separate streams they must be
+                given, else None takes them from ``frames``.
         """
         glance = self.glance(frames if glance_frames is None else glance_frames)
         decision = self.decide(glance)
@@ -99,7 +97,8 @@ class UniAdaFocus(nn.Module):
             draws: draws one frame of each group; None: the group's middle.
         """
         config = self.config
-        self._check_frames(frames, (config.num_frames, config.num_glance_frames))
+        accepted = (config.num_frames, config.num_glance_frames)
+        self._check_frames(frames, accepted[1:] if config.streams == "separate" else accepted)
         if frames.shape[1] != config.num_glance_frames:
             indices = glance_frame_indices(
                 len(frames), config.num_frames, config.num_glance_frames, draws=draws
@@ -110,7 +109,7 @@ class UniAdaFocus(nn.Module):
             images = functional.interpolate(
                 images, size=config.glance_size, mode="bilinear", antialias=config.patches.antialias
             )
-        maps = self._encode(self.global_encoder, images)
+        maps = self._encode(self.global_encoder, images, frames.shape[1])
         maps = maps.view(*frames.shape[:2], *maps.shape[1:])
         return GlanceOutput(global_maps=maps, global_features=maps.mean((-2, -1)))
 
@@ -208,11 +207,12 @@ class UniAdaFocus(nn.Module):
 
     def encode_patches(self, patches: Tensor) -> Tensor:
         """Return f_L's pooled features, [B, F, D], of patches [B, F, C, P, P]."""
-        maps = self._encode(self.local_encoder, patches.flatten(0, 1))
+        maps = self._encode(self.local_encoder, patches.flatten(0, 1), patches.shape[1])
         return maps.mean((-2, -1)).view(*patches.shape[:2], -1)
 
-    def _encode(self, encoder: Encoder, images: Tensor) -> Tensor:
-        maps: Tensor = encoder(images.expand(-1, 3, -1, -1) if self._repeat_gray else images)
+    def _encode(self, encoder: Encoder, images: Tensor, num_frames: int) -> Tensor:
+        shown = images.expand(-1, 3, -1, -1) if self._repeat_gray else images
+        maps: Tensor = encoder(shown, num_frames)
         return maps
 
     def _boxes(self, actions: Tensor) -> Tensor:

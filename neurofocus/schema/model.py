@@ -88,6 +88,10 @@ class ModelConfig(Settings):
     gray_input: Literal["repeat", "average"] = Field(
         "repeat", description="gray frames: repeated to 3 channels, or the first convolution takes 1 channel"
     )
+    streams: Literal["shared", "separate"] = Field(
+        "shared",
+        description="shared: the glance takes T_G of the T0 frames; separate: it is sampled on its own",
+    )
     num_frames: int = Field(48, ge=1, description="T0")
     num_glance_frames: int = Field(16, ge=1, description="T_G")
     num_focus_frames: int = Field(16, ge=1, description="T_L")
@@ -102,9 +106,10 @@ class ModelConfig(Settings):
 
     @model_validator(mode="after")
     def _consistent(self) -> "ModelConfig":
-        if self.num_frames % self.num_glance_frames:
+        if self.streams == "shared" and self.num_frames % self.num_glance_frames:
             raise ValueError(
-                f"num_glance_frames {self.num_glance_frames} does not divide num_frames {self.num_frames}"
+                f"num_glance_frames {self.num_glance_frames} does not divide num_frames {self.num_frames}; "
+                "choose a divisor, or set streams to separate"
             )
         if self.num_focus_frames > self.num_frames:
             raise ValueError(f"num_focus_frames {self.num_focus_frames} exceeds num_frames {self.num_frames}")

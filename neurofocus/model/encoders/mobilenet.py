@@ -54,7 +54,7 @@ class MobileNetV2(Encoder):
         self.features = nn.Sequential(*layers)
         initialise_(self)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, num_frames: int = 1) -> Tensor:
         """Return the maps [N, D, h/32, w/32] of images [N, C, h, w]."""
         maps: Tensor = self.features(images)
         return maps

@@ -50,7 +50,7 @@ class ResNet(Encoder):
         self.out_channels = channels
         initialise_(self)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, num_frames: int = 1) -> Tensor:
         """Return the maps [N, D, h/32, w/32] of images [N, C, h, w]."""
         maps: Tensor = self.maxpool(self.relu(self.bn1(self.conv1(images))))
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
