@@ -119,11 +119,22 @@ class TrainConfig(Settings):
     grad_clip: float | None = Field(None, gt=0, description="largest global gradient norm")
     amp: Literal["off", "bf16", "fp16"] = "off"
     ema_decay: float | None = Field(None, gt=0, lt=1)
+    keep: Literal["best", "last"] = Field(
+        "best", description="best: the epoch with the smallest validation loss; last: the last epoch"
+    )
     patience: int | None = Field(None, ge=1, description="epochs without a better validation loss")
     class_balanced: bool = Field(True, description="weigh the loss by inverse class frequency")
     deterministic: bool = True
     tensorboard: bool = Field(True, description="write scalars for TensorBoard beside the checkpoints")
     objective: ObjectiveConfig = ObjectiveConfig()
+
+    @model_validator(mode="after")
+    def _patience_needs_best(self) -> "TrainConfig":
+        if self.patience is not None and self.keep == "last":
+            raise ValueError(
+                "patience ends a training by its validation loss; leave it out or set keep to best"
+            )
+        return self
 
     @field_validator("amp", mode="before")
     @classmethod

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +32,7 @@ from neurofocus.training.engine import LAST_CHECKPOINT, FoldTraining, train_fold
 from neurofocus.training.inference import predict_logits
 from neurofocus.training.reproducible import reproducible
 from neurofocus.training.state import EpochRecord, SavedState, TrainingState, load_saved
+from neurofocus.training.validation import class_measures
 from neurofocus.workflows.folds.lock import LOCK_SECONDS, alone_in
 from neurofocus.workflows.folds.record import FoldResult, finished_fold, mark_done, write_outputs
 from neurofocus.workflows.run_record import config_hash
@@ -162,13 +164,15 @@ def _training(
         torch.manual_seed(derive_seed("weights", job.config.seed, job.fold))
         model = UniAdaFocus(job.config.model).to(device)
         batch, share = job.config.train.batch_size, part()
+        validation = job.dataset("validation")
         training = FoldTraining(
             config=job.config.train,
             stream=(job.config.seed, job.fold),
             training=training_loader(
                 job.dataset("train"), batch, num_workers=job.config.data.num_workers, part=share
             ),
-            validation=evaluation_loader(job.dataset("validation"), batch, part=share),
+            validation=evaluation_loader(validation, batch, part=share),
+            measure=partial(class_measures, labels=validation.labels),
             folder=folder,
             identity={**identity, "threads": threads},
         )

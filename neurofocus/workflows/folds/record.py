@@ -111,8 +111,7 @@ def write_outputs(
         "best_epoch": best.epoch,
         "epochs": len(state.history),
         "loss": best.validation_loss,
-        "balanced_accuracy": best.balanced_accuracy,
-        "roc_auc": best.roc_auc,
+        **best.measures,
     }
     write_json(folder / _VALIDATION, {**validation, **chosen})
 

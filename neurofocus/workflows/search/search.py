@@ -160,6 +160,7 @@ def _run_trial(optuna: Any, study: Any, trial: Any, search: FoldSearch, device: 
     folder = search.folder / "trials" / name
 
     def watch(record: EpochRecord) -> None:
+        assert record.validation_loss is not None  # a fold always has a validation part
         trial.report(record.validation_loss, record.epoch)
         if trial.should_prune():
             raise optuna.TrialPruned
@@ -169,7 +170,9 @@ def _run_trial(optuna: Any, study: Any, trial: Any, search: FoldSearch, device: 
     except (optuna.TrialPruned, DivergedError):
         study.tell(trial, state=optuna.trial.TrialState.PRUNED)
     else:
-        study.tell(trial, min(record.validation_loss for record in history))
+        study.tell(
+            trial, min(record.validation_loss for record in history if record.validation_loss is not None)
+        )
     shutil.rmtree(folder, ignore_errors=True)
 
 
