@@ -126,6 +126,6 @@ def _history_table(history: Sequence[EpochRecord]) -> pd.DataFrame:
     rows = []
     for record in history:
         row = asdict(record)
-        losses = row.pop("losses")
-        rows.append({**row, **{f"loss_{name}": losses[name] for name in sorted(losses)}})
+        losses, measures = row.pop("losses"), row.pop("measures")
+        rows.append({**row, **measures, **{f"loss_{name}": losses[name] for name in sorted(losses)}})
     return pd.DataFrame(rows)
