@@ -105,7 +105,7 @@ def _steps(
     unknown = len(tree.images) - len(frame)
     return (
         *steps,
-        lost("image files outside the folder layout", tree.unplaced),
+        lost("image files outside the folder layout, or of several images in one folder", tree.unplaced),
         lost("series folders without a NIfTI or DICOM file", tree.empty),
         lost("folders and links that cannot be read", tree.unreadable),
         lost("further files of an image that was already found", tree.repeated),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from neurofocus.errors import CohortError
-from neurofocus.ingest.ida.tables import IMAGE_VALUES
+from neurofocus.ingest.ida.tables import IMAGE_VALUES, is_processed
 from neurofocus.ingest.ida.tree import IdaImage
 from neurofocus.ingest.series import plain_words
 from neurofocus.schema.cohort import CohortSpec
@@ -88,6 +88,8 @@ def _values(ids: list[str], table: pd.DataFrame, sidecars: Mapping[str, Mapping[
             second = files.where(other != MISSING, MISSING)
             result[f"{name}_source"] = listed[f"{name}_source"].where(own != MISSING, second)
     result["field_strength"] = result["field_strength"].map(_tesla)
+    # A visit that is a date says nothing, and must not get into names, tables and messages.
+    result["visit"] = result["visit"].map(lambda text: MISSING if _DATE.search(text) else text)
     return result
 
 
@@ -124,18 +126,16 @@ def _plain(text: str) -> str:
 
 def _processing(kind: str, description: str) -> str:
     """Return "processed" or "original", by the archive's type, else by words that only processing writes."""
-    words = plain_words(kind)
-    if "processed" in words:  # Processed, Pre-processed, Post-processed
+    if is_processed(kind):
         return "processed"
-    if words == "original":
+    if kind.lower() == "original":
         return "original"
     return "processed" if _PROCESSING_WORDS.search(plain_words(description)) else "original"
 
 
 def _sessions(frame: pd.DataFrame) -> pd.Series:
     """Return session identifiers: by visit, or by date for people with an image of unknown visit."""
-    # A visit that is a date must not get into a name.
-    visits = frame["visit"].map(lambda text: "" if text == MISSING or _DATE.search(text) else _plain(text))
+    visits = frame["visit"].map(lambda text: "" if text == MISSING else _plain(text))
     counted = (visits == "").groupby(frame["participant_id"]).transform("any").astype(bool)
     order = frame["acq_time"].groupby(frame["participant_id"]).rank(method="dense").astype("int64")
     return "ses-" + visits.where(~counted, order.astype(str))

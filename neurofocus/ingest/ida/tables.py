@@ -13,7 +13,7 @@ from neurofocus.ingest.values import dates, normal_sex
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.tables import MISSING
 
-__all__ = ["IMAGE_VALUES", "ImageTable", "read_image_table"]
+__all__ = ["IMAGE_VALUES", "ImageTable", "is_processed", "read_image_table"]
 
 # What an image table may say about an image, by the names of the cohort definition's table "images".
 IMAGE_VALUES = (
@@ -86,6 +86,11 @@ def read_image_table(root: Path, spec: CohortSpec) -> ImageTable | None:
     return ImageTable(frame, ", ".join(found.delivered), tuple(warnings))
 
 
+def is_processed(kind: str) -> bool:
+    """Say whether the archive's type means that: Processed, Pre-processed or Post-processed; the other is Original."""
+    return "processed" in kind.lower()
+
+
 def _identifiers(table: DeliveredTable) -> pd.Series:
     """Return the digits of each row's image identifier, "" where it has none."""
     found = []
@@ -143,6 +148,8 @@ def _comparable(values: pd.Series, name: str) -> pd.Series:
     """Return values such that equal ones are equal text, however a file writes them."""
     if name == "sex":
         return normal_sex(values).where(values.notna())
+    if name == "type":
+        return values.map(lambda value: is_processed(value) if isinstance(value, str) else value)
     # A processed image's description may name the series it was made from: "MPR; N3; Scaled <- MP-RAGE".
     return values.map(
         lambda value: plain_words(value.partition("<-")[0]) if isinstance(value, str) else value

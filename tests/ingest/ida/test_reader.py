@@ -104,7 +104,7 @@ def test_listed_but_not_downloaded_and_downloaded_but_not_listed(delivery: IdaDe
     assert steps(found) == {
         "images listed in tables": 4,
         "listed but not downloaded": 2,
-        "image files outside the folder layout": 1,
+        "image files outside the folder layout, or of several images in one folder": 1,
         "images found": 3,
         "in no image table and without XML": 1,
     }

@@ -61,6 +61,16 @@ def test_contradicting_rows_of_one_image_name_both(
     assert "I40817" in text
 
 
+@pytest.mark.parametrize("kind", ["Pre-processed", "Post-processed"])
+def test_old_and_new_names_of_one_processing_type_agree(delivery: IdaDelivery, kind: str) -> None:
+    delivery.collection([CN, AD], name="a.csv")
+    delivery.collection([replace(CN, kind=kind)], name="b.csv")
+    assert list(read_ida(delivery.root, ida_spec()).frame["processing"]) == ["processed"] * 2
+    delivery.collection([replace(CN, kind="Original")], name="b.csv")
+    with pytest.raises(CohortError, match=r"a\.csv: row 2, column 'Type': holds 'Processed'.*'Original'"):
+        read_ida(delivery.root, ida_spec())
+
+
 def test_contradicting_tables_are_named(delivery: IdaDelivery) -> None:
     delivery.collection([CN], name="a.csv")
     delivery.search([replace(CN, group="MCI")], name="b.csv")
