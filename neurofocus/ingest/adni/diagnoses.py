@@ -8,7 +8,13 @@ from pathlib import Path
 import pandas as pd
 
 from neurofocus.ingest.adni.people import Person, read_people
-from neurofocus.ingest.adni.tables import DiagnosisRow, diagnosis_rows, find_diagnosis_tables
+from neurofocus.ingest.adni.tables import (
+    DiagnosisRow,
+    diagnosis_rows,
+    find_diagnosis_tables,
+    roster_number,
+    subjects_of,
+)
 from neurofocus.ingest.delivered import DeliveredTable
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.tables import MISSING
@@ -46,6 +52,7 @@ class Diagnoses:
         visits: roster number -> visits in order of their months.
         months: (roster number, visit code) -> month, for the codes of the tables.
         people: roster number -> what ADNIMERGE says of the person.
+        subjects: roster number -> subject identifiers, of tables that have them.
         source: the files, for messages.
         warnings: what a person should know.
     """
@@ -53,8 +60,19 @@ class Diagnoses:
     visits: Mapping[int, tuple[Visit, ...]]
     months: Mapping[tuple[int, str], int]
     people: Mapping[int, Person]
+    subjects: Mapping[int, frozenset[str]]
     source: str
     warnings: tuple[str, ...]
+
+    def of(self, subject: str) -> tuple[Visit, ...]:
+        """Return the visits of a subject (002_S_0816), none if the tables do not list this person.
+
+        The whole identifier counts where a table has it: sister studies give ADNI's roster numbers to others.
+        """
+        rid = roster_number(subject)
+        if rid is None or (rid in self.subjects and subject.strip().upper() not in self.subjects[rid]):
+            return ()
+        return self.visits.get(rid, ())
 
 
 def read_diagnoses(root: Path, spec: CohortSpec) -> Diagnoses | None:
@@ -92,6 +110,7 @@ def read_diagnoses(root: Path, spec: CohortSpec) -> Diagnoses | None:
         visits={rid: tuple(course) for rid, course in visits.items()},
         months=_code_months(placed),
         people=read_people(tables),
+        subjects=subjects_of(tables),
         source=_files(tables),
         warnings=(*warnings, *text, *_conflict_warning(conflicts, _files(tables))),
     )

@@ -188,6 +188,28 @@ def test_a_code_far_from_its_date_is_reported(tmp_path: Path, spec: CohortSpec) 
     assert found.warnings[0].startswith("1 scans were made more than 180 days from the examination")
 
 
+@pytest.mark.parametrize(("day", "kept"), [("2007-03-01", True), ("2008-02-20", False), ("2010-03-01", True)])
+def test_code_and_date_that_lead_to_different_diagnoses(
+    tmp_path: Path, spec: CohortSpec, day: str, kept: bool
+) -> None:
+    """One of the two was mixed up, and nobody knows which; without an examination near the date the code counts."""
+    merge(tmp_path, "816 m12 2007-03-01 CN", "816 m24 2008-03-01 Dementia", "9 bl 2006-01-01 CN")
+    found = label_visits(scans(f"0816 m12 {day} CN", "0009 bl . CN"), tmp_path, spec)
+    assert diagnoses(found) == ({"1": "CN, later AD"} if kept else {}) | {"2": "CN"}
+    step = "visit code and date of the scan lead to different diagnoses (by enrolment group)"
+    assert dropped(found) == ({} if kept else {step: {"CN": 1}})
+
+
+def test_the_same_roster_number_at_another_site_is_somebody_else(tmp_path: Path, spec: CohortSpec) -> None:
+    """Sister studies of ADNI count their participants anew."""
+    merge(tmp_path, "816 bl 2006-03-01 CN", "9 bl 2006-03-01 CN")
+    found = scans("0816 bl . AD", "0009 bl . CN")
+    found.frame.loc[0, "subject"] = "098_S_0816"
+    labelled = label_visits(found, tmp_path, spec)
+    assert diagnoses(labelled) == {"2": "CN"}
+    assert dropped(labelled) == {"participant in no diagnosis table (by enrolment group)": {"AD": 1}}
+
+
 def test_tables_of_other_people_are_refused(tmp_path: Path, spec: CohortSpec) -> None:
     merge(tmp_path, "816 bl 2006-03-01 CN")
     with pytest.raises(CohortError) as caught:
