@@ -27,7 +27,7 @@ def read_ida(root: Path, spec: CohortSpec) -> FoundScans:
     """Read a LONI IDA delivery.
 
     Beside the columns of ``SCAN_COLUMNS`` the frame has ``subject`` (the archive's identifier), ``group`` and
-    ``group_source`` (the enrolment group as delivered), ``phase``, and ``acq_date`` (ISO).
+    ``group_source`` (the enrolment group as delivered), and ``acq_date`` (ISO).
 
     Args:
         root: a folder with one or several downloads and their tables, in it or one folder below.

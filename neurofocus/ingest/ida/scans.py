@@ -42,7 +42,7 @@ def describe_images(
         spec: the cohort definition.
 
     Returns:
-        Columns of ``SCAN_COLUMNS`` (but for the diagnosis) and ``subject``, ``group``, ``group_source``, ``phase``
+        Columns of ``SCAN_COLUMNS`` (but for the diagnosis) and ``subject``, ``group``, ``group_source``
         and ``acq_date`` (ISO, as the table or sidecar says; ``acq_time`` is the date of the folder).
 
     Raises:

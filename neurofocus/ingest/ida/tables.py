@@ -22,7 +22,6 @@ IMAGE_VALUES = (
     "sex",
     "age",
     "visit",
-    "phase",
     "site",
     "description",
     "type",
@@ -32,7 +31,6 @@ IMAGE_VALUES = (
 # Rows of one image must agree in these, whichever file they stand in; in the visit only within one file, because a
 # collection says m12 where a search says "ADNI1/GO Month 12".
 _SAME = ("subject", "group", "sex", "description", "type", "acq_date")
-_SAME_IN_FILE = ("visit", "phase")
 _AGE_TOLERANCE = 1.0  # a collection rounds to whole years
 
 
@@ -125,9 +123,7 @@ def _check_repeated(table: DeliveredTable, ids: pd.Series, values: pd.DataFrame)
     known = values[again].mask(values[again] == MISSING)
     for name in _SAME:
         _refuse_different(table, name, _comparable(known[name], name), [ids[again]])
-    files = table.frame.loc[again, "file"]
-    for name in _SAME_IN_FILE:
-        _refuse_different(table, name, known[name], [ids[again], files])
+    _refuse_different(table, "visit", known["visit"], [ids[again], table.frame.loc[again, "file"]])
     ages = pd.to_numeric(known["age"], errors="coerce").groupby(ids[again])
     wide = ages.transform("max") - ages.transform("min") >= _AGE_TOLERANCE
     _refuse_different(table, "age", known["age"].where(wide), [ids[again]])

@@ -31,7 +31,7 @@ def test_equal_rows_merge_and_a_second_table_completes_the_first(delivery: IdaDe
     first = found.frame.iloc[0]
     assert len(found.frame) == 2
     assert (first["age"], first["visit"]) == ("74", "sc")
-    assert first["phase"] == "ADNI 2"  # only the search has it
+    assert first["field_strength"] == "3"  # only the search has the protocol
     assert first["age_source"] == "A_collection.csv:Age"
     assert any("'sc' and 'ADNI Screening'" in text and "1 images" in text for text in found.warnings)
     assert next(step.count for step in found.steps if step.step == "images listed in tables") == 2
