@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from neurofocus.ingest.adni.codes import CONTRADICTION
 from neurofocus.ingest.adni.people import Person, read_people
 from neurofocus.ingest.adni.tables import (
     DiagnosisRow,
@@ -19,9 +20,8 @@ from neurofocus.ingest.delivered import DeliveredTable
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.tables import MISSING
 
-__all__ = ["CONTRADICTION", "DAYS_A_MONTH", "Diagnoses", "Visit", "read_diagnoses"]
+__all__ = ["DAYS_A_MONTH", "Diagnoses", "Visit", "read_diagnoses"]
 
-CONTRADICTION = "contradiction"
 DAYS_A_MONTH = 365.25 / 12
 
 
@@ -194,6 +194,6 @@ def _conflict_warning(conflicts: Mapping[tuple[int, int], tuple[str, ...]], file
     shown = ", ".join(f"{kind} ({count})" for kind, count in sorted(kinds.items()))
     text = (
         f"{files}: {len(conflicts)} visits of {len({rid for rid, _ in conflicts})} participants have diagnoses that "
-        f"contradict each other: {shown}; these visits count as without a diagnosis"
+        f"contradict each other: {shown}; these visits give no diagnosis, and other scans of these people may count as disputed"
     )
     return (text,)

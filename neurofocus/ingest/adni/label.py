@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from neurofocus.errors import CohortError
-from neurofocus.ingest.adni.codes import CN, DIAGNOSES
+from neurofocus.ingest.adni.codes import CN
 from neurofocus.ingest.adni.diagnoses import Diagnoses, read_diagnoses
 from neurofocus.ingest.adni.enrolment import SMC, enrolled_as, label_by_enrolment, smc_warning
 from neurofocus.ingest.adni.match import CONTRADICTED, MISDATED, NO_DIAGNOSIS, NOBODY, Match, match_scans
@@ -18,6 +18,7 @@ from neurofocus.ingest.flow import FlowStep, flow_step
 from neurofocus.ingest.labels import describe_values
 from neurofocus.ingest.scans import FoundScans
 from neurofocus.schema.cohort import CohortSpec
+from neurofocus.tables import MISSING
 
 __all__ = ["label_progression", "label_visits"]
 
@@ -95,7 +96,7 @@ def _label(
     frame = found.frame[(reasons == "").to_numpy()]
     matches = [match for match in every if not match.reason]
     courses = {
-        rid: [(visit.month, visit.diagnosis) for visit in visits if visit.diagnosis in DIAGNOSES]
+        rid: [(visit.month, visit.diagnosis) for visit in visits if visit.diagnosis != MISSING]
         for rid, visits in diagnoses.visits.items()
     }
     labels, sources, sessions = [], [], []

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from neurofocus.ingest.adni.diagnoses import CONTRADICTION, Diagnoses, Visit
+from neurofocus.ingest.adni.codes import CONTRADICTION
+from neurofocus.ingest.adni.diagnoses import Diagnoses, Visit
 from neurofocus.ingest.adni.tables import roster_number
 from neurofocus.ingest.adni.visits import read_visit
 from neurofocus.tables import MISSING

@@ -150,7 +150,7 @@ def test_a_contradiction_is_not_replaced_by_a_neighbour(tmp_path: Path, spec: Co
         tmp_path,
         spec,
     )
-    assert diagnoses(found) == {"3": "CN", "4": "CN"}
+    assert diagnoses(found) == {"3": "CN, disputed at another visit", "4": "CN"}
     assert dropped(found) == {"diagnoses at the visit contradict each other (by enrolment group)": {"CN": 2}}
     assert (
         "1 visits of 1 participants have diagnoses that contradict each other: CN and MCI (1)"
