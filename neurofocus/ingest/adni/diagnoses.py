@@ -67,10 +67,11 @@ class Diagnoses:
     def of(self, subject: str) -> tuple[Visit, ...]:
         """Return the visits of a subject (002_S_0816), none if the tables do not list this person.
 
-        The whole identifier counts where a table has it: sister studies give ADNI's roster numbers to others.
+        The whole identifier counts where a table has it: sister studies give ADNI's roster numbers to others. Of a
+        roster number that stands for several subjects nobody knows whose rows are whose.
         """
         rid = roster_number(subject)
-        if rid is None or (rid in self.subjects and subject.strip().upper() not in self.subjects[rid]):
+        if rid is None or self.subjects.get(rid, {subject.strip().upper()}) != {subject.strip().upper()}:
             return ()
         return self.visits.get(rid, ())
 
@@ -102,6 +103,7 @@ def read_diagnoses(root: Path, spec: CohortSpec) -> Diagnoses | None:
     groups: dict[tuple[int, int], list[DiagnosisRow]] = defaultdict(list)
     for row, month in placed:
         groups[row.rid, month].append(row)
+    subjects = subjects_of(tables)
     conflicts = {key: values for key, group in sorted(groups.items()) if len(values := _values(group)) > 1}
     visits: dict[int, list[Visit]] = defaultdict(list)
     for (rid, month), group in sorted(groups.items()):
@@ -110,9 +112,14 @@ def read_diagnoses(root: Path, spec: CohortSpec) -> Diagnoses | None:
         visits={rid: tuple(course) for rid, course in visits.items()},
         months=_code_months(placed),
         people=read_people(tables),
-        subjects=subjects_of(tables),
+        subjects=subjects,
         source=_files(tables),
-        warnings=(*warnings, *text, *_conflict_warning(conflicts, _files(tables))),
+        warnings=(
+            *warnings,
+            *text,
+            *_shared_warning(subjects, _files(tables)),
+            *_conflict_warning(conflicts, _files(tables)),
+        ),
     )
 
 
@@ -185,6 +192,17 @@ def _code_months(placed: Iterable[tuple[DiagnosisRow, int]]) -> dict[tuple[int, 
         if row.code != MISSING:
             seen[row.rid, row.code].add(month)
     return {key: min(months) for key, months in seen.items() if len(months) == 1}
+
+
+def _shared_warning(subjects: Mapping[int, frozenset[str]], files: str) -> tuple[str, ...]:
+    shared = [names for _, names in sorted(subjects.items()) if len(names) > 1]
+    if not shared:
+        return ()
+    text = (
+        f"{files}: {len(shared)} roster numbers stand for several subjects ({' and '.join(sorted(shared[0]))}, …); "
+        "none of their rows is used"
+    )
+    return (text,)
 
 
 def _conflict_warning(conflicts: Mapping[tuple[int, int], tuple[str, ...]], files: str) -> tuple[str, ...]:

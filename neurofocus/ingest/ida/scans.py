@@ -49,7 +49,10 @@ def describe_images(
         CohortError: if a table or sidecar gives an image to another subject than its folder does.
     """
     frame = _values([item.image_id for item in images], table, sidecars)
-    _refuse_other_subject(images, frame)
+    _refuse_other_subject(images, list(frame["subject"]))
+    _refuse_other_subject(
+        images, [sidecars.get(item.image_id, {}).get("subject", MISSING) for item in images]
+    )
     times = [item.acquired for item in images]
     folders = pd.Series([item.description for item in images], dtype=object)
     whole = frame["description"].where(frame["description"] != MISSING, folders)
@@ -110,8 +113,8 @@ def _tesla(text: str) -> str:
     return f"{usual[0] if usual else value:g}"
 
 
-def _refuse_other_subject(images: Sequence[IdaImage], frame: pd.DataFrame) -> None:
-    for item, subject in zip(images, frame["subject"], strict=True):
+def _refuse_other_subject(images: Sequence[IdaImage], subjects: Sequence[str]) -> None:
+    for item, subject in zip(images, subjects, strict=True):
         if subject != MISSING and _plain(subject).lower() != _plain(item.subject).lower():
             raise CohortError(
                 f"image I{item.image_id} lies in the folder of subject {item.subject}, but the archive's table or XML "

@@ -99,3 +99,10 @@ def test_a_table_that_gives_an_image_to_another_subject(delivery: IdaDelivery) -
     delivery.collection([replace(CN, subject="002_S_0999"), AD])
     with pytest.raises(CohortError, match=r"I40817 lies in the folder of subject 002_S_0816.*002_S_0999"):
         read_ida(delivery.root, ida_spec())
+
+
+def test_a_sidecar_that_gives_a_listed_image_to_another_subject(delivery: IdaDelivery) -> None:
+    delivery.collection([CN, AD])
+    delivery.xml(replace(CN, subject="002_S_0999"))
+    with pytest.raises(CohortError, match=r"I40817 lies in the folder of subject 002_S_0816.*002_S_0999"):
+        read_ida(delivery.root, ida_spec())
