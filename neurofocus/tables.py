@@ -16,6 +16,7 @@ __all__ = ["MISSING", "read_delivered", "read_header", "read_tsv", "write_tsv"]
 MISSING = "n/a"
 _SEPARATORS = (",", "\t", ";")
 _HEADER_BYTES = 2**16
+_END = "\x1a"
 
 
 def read_tsv(path: Path, *, numbers: Sequence[str] = (), integers: Sequence[str] = ()) -> pd.DataFrame:
@@ -115,20 +116,30 @@ def _frame(path: Path, rows: dict[int, list[str]]) -> pd.DataFrame:
 def _rows(path: Path, text: str, separator: str) -> dict[int, list[str]]:
     """Return stripped cells by line, the header first; every row has as many cells as the header."""
     rows: dict[int, list[str]] = {}
-    width = 0
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    for row in reader:
-        if not any(cell.strip() for cell in row):
-            continue
-        cells = [cell.strip() or MISSING for cell in row]
-        width = width or len(cells)
-        if any(cell != MISSING for cell in cells[width:]):
-            raise CohortError(
-                f"{path}: row {reader.line_num} has {len(cells)} cells, the header {width}; "
-                "separate columns by single tabs, or put cells that hold the separator in quotes"
-            )
-        rows[reader.line_num] = cells[:width] + [MISSING] * (width - len(cells))
-    return rows
+    width = last = 0
+    # A quote that is never closed would make one cell of all that follows, the mark at the end among it.
+    reader = csv.reader([*io.StringIO(text, newline=""), _END], delimiter=separator)
+    try:
+        for row in reader:
+            if row == [_END]:
+                return rows
+            if row and row[-1].endswith(_END):
+                break
+            last = reader.line_num
+            cells = [cell.strip() or MISSING for cell in row]
+            if set(cells) <= {MISSING}:
+                continue
+            if not width:  # spreadsheets write blank cells after the last column
+                width = max(number for number, cell in enumerate(cells, start=1) if cell != MISSING)
+            if any(cell != MISSING for cell in cells[width:]):
+                raise CohortError(
+                    f"{path}: row {last} has {len(cells)} cells, the header {width}; "
+                    "separate columns by single tabs, or put cells that hold the separator in quotes"
+                )
+            rows[last] = cells[:width] + [MISSING] * (width - len(cells))
+    except csv.Error:  # a cell too large to be one
+        pass
+    raise CohortError(f"{path}: row {last + 1} opens a quote that nothing closes; close or remove it")
 
 
 def _check_header(path: Path, header: list[str]) -> None:

@@ -79,3 +79,15 @@ def test_a_delivered_table_of_another_kind_is_refused(tmp_path: Path) -> None:
     assert read_header(path) == ()
     with pytest.raises(CohortError, match="cannot be read"):
         read_header(tmp_path / "none.csv")
+
+
+def test_blank_cells_after_the_header_are_no_columns(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,b,,,\n1,2,,,\n", encoding="utf-8")
+    assert read_delivered(tmp_path / "t.csv").to_dict("list") == {"a": ["1"], "b": ["2"]}
+
+
+@pytest.mark.parametrize("more", [3, 50_000])
+def test_a_quote_that_is_not_closed_would_swallow_rows(tmp_path: Path, more: int) -> None:
+    (tmp_path / "t.csv").write_text('a,b\n1,"2\n3"\n5,"6\n' + "7,8\n" * more, encoding="utf-8")
+    with pytest.raises(CohortError, match=r"t\.csv: row 4 opens a quote that nothing closes"):
+        read_delivered(tmp_path / "t.csv")
