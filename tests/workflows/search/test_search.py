@@ -93,14 +93,14 @@ def test_two_workers_of_which_one_is_killed(tmp_path: Path, synthetic: ModuleTyp
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=synthetic.search, args=(folder, trials, epochs)) for _ in range(2)]
     workers[0].start()
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not list(folder.glob("trials/*/last.safetensors")):  # it is in the middle of its first trial
-        assert time.monotonic() < deadline
+        assert workers[0].is_alive() and time.monotonic() < deadline
         time.sleep(0.05)
     workers[0].kill()
     workers[0].join()
     workers[1].start()
-    workers[1].join(300)
+    workers[1].join(600)
     assert workers[1].exitcode == 0
     table = read_tsv(folder / "trials.tsv")
     states = table["state"].tolist()
@@ -120,6 +120,6 @@ def test_two_workers_share_the_trials(tmp_path: Path, synthetic: ModuleType) -> 
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(300)
+        worker.join(600)
     assert [worker.exitcode for worker in workers] == [0, 0]
     assert len(read_tsv(folder / "trials.tsv")) == trials
