@@ -154,7 +154,8 @@ def _spellings(table: pd.DataFrame) -> list[Finding]:
         Finding(
             "wrong split",
             f"leak (wrong split): one person under two identifiers: {shown}{more}; they differ in case, prefix, "
-            "signs or leading zeros only: give one person one participant_id, and different people different names",
+            "signs, leading zeros or a session at the end only: give one person one participant_id, and different "
+            "people different names",
             {"participants": [[str(name) for name in group] for group in groups]},
         )
     ]
