@@ -223,7 +223,7 @@ def test_oasis_studies_share_people_whatever_the_cohorts_are_called(parts: int) 
     tables = (
         [cohort("one", people[0]), cohort("two", people[1])]
         if parts == 2
-        else [cohort("one", sum(people, []))]
+        else [cohort("one", [*people[0], *people[1]])]
     )
     with pytest.raises(
         CohortError,

@@ -74,7 +74,8 @@ def read_caps(root: Path, spec: CohortSpec) -> FoundScans:
         )
     names = pd.Series([_shown(value, spec) for value in found["diagnosis"]], index=found.index)
     people = {person: _shown(value, spec) for person, value in labels.people.items()}
-    alone = [label for person, label in people.items() if person not in set(found["participant_id"])]
+    present = set(found["participant_id"])
+    alone = [label for person, label in people.items() if person not in present]
     steps = (
         flow_step("participants listed", people.values(), unit="participants"),
         flow_step("no t1-linear scan", alone, kind="dropped", unit="participants"),
