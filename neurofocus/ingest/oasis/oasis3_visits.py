@@ -62,30 +62,7 @@ def read_visits(
     """
     table = delivered_table(root, "cdr", spec)
     flags, flagged = _flags(root, spec)
-    rows = zip(
-        subjects_of(table),
-        days_of(table),
-        cdr_texts(table),
-        table.frame["dx1"],
-        table.sources("dx1"),
-        strict=True,
-    )
-    visits: dict[tuple[str, int], Visit] = {}
-    blank = differing = 0
-    for subject, day, cdr, words, source in rows:
-        blank += cdr == MISSING or day is None
-        if day is None:
-            continue
-        told = flags.get((subject, day))
-        differing += told is not None and words != MISSING and told != _kind(words)
-        if words == MISSING and told is not None:
-            words, source = told, flagged
-        if cdr == MISSING and (words == MISSING or _kind(words) == _NORMAL):
-            continue
-        visit = Visit(day, _diagnosis(cdr, words), source, rated=cdr != MISSING)
-        other = visits.setdefault((subject, day), visit)
-        if other.diagnosis != visit.diagnosis:
-            visits[subject, day] = Visit(day, CONTRADICTION, source)
+    visits, blank, differing = _rows(table, flags, flagged)
     file = ", ".join(table.delivered)
     remarks = []
     if blank:
@@ -141,6 +118,37 @@ def days_of(table: DeliveredTable) -> list[int | None]:
         )
     matches = [_DAY.search(label) for label in table.frame["label"]]
     return [None if match is None else int(match[1]) for match in matches]
+
+
+def _rows(
+    table: DeliveredTable, flags: Mapping[tuple[str, int], str], flagged: str
+) -> tuple[dict[tuple[str, int], Visit], int, int]:
+    """Return the visits by person and day, how many rows lack score or day, and how many contradict form D1."""
+    rows = zip(
+        subjects_of(table),
+        days_of(table),
+        cdr_texts(table),
+        table.frame["dx1"],
+        table.sources("dx1"),
+        strict=True,
+    )
+    visits: dict[tuple[str, int], Visit] = {}
+    blank = differing = 0
+    for subject, day, cdr, words, source in rows:
+        blank += cdr == MISSING or day is None
+        if day is None:
+            continue
+        told = flags.get((subject, day))
+        differing += told is not None and words != MISSING and told != _kind(words)
+        if words == MISSING and told is not None:
+            words, source = told, flagged
+        if cdr == MISSING and (words == MISSING or _kind(words) == _NORMAL):
+            continue
+        visit = Visit(day, _diagnosis(cdr, words), source, rated=cdr != MISSING)
+        other = visits.setdefault((subject, day), visit)
+        if other.diagnosis != visit.diagnosis:
+            visits[subject, day] = Visit(day, CONTRADICTION, source)
+    return visits, blank, differing
 
 
 def _by_person(visits: Mapping[tuple[str, int], Visit]) -> dict[str, list[Visit]]:
