@@ -69,4 +69,6 @@ class ExplainedClip:
         scale = np.array([crop.width, crop.height] * 2) / self.view_size
         start = np.array([crop.left, crop.top] * 2)
         rows, columns = crop.frame_size
-        return np.asarray((corners * scale + start) * (np.array([width, height] * 2) / [columns, rows, columns, rows]))
+        return np.asarray(
+            (corners * scale + start) * (np.array([width, height] * 2) / [columns, rows, columns, rows])
+        )

@@ -83,7 +83,9 @@ def _picture(
     image = Image.new("RGB", (width, height + _STRIP), _PAPER)
     image.paste(Image.fromarray(pixels if box is None else _dimmed(pixels, box)))
     draw = ImageDraw.Draw(image)
-    draw.rectangle([float(value) for value in _inside(clip.view(height, width), height, width)], outline=_VIEW)
+    draw.rectangle(
+        [float(value) for value in _inside(clip.view(height, width), height, width)], outline=_VIEW
+    )
     if box is not None:
         draw.rectangle([float(value) for value in _inside(box, height, width)], outline=_BOX, width=3)
     name, probability = clip.answers[0]

@@ -41,14 +41,28 @@ def write_clip_sheet(path: Path, clip: ExplainedClip) -> None:
     figure = Figure(figsize=(_WIDTH, height), dpi=200, facecolor="white")
     answers = "     ".join(f"{name}  {value:.3f}" for name, value in clip.answers)
     figure.text(0.02, 1 - 0.28 / height, clip.title, size=12, weight="bold", color=_INK)
-    figure.text(0.98, 1 - 0.28 / height, f"{clip.gflops:.2f} GFLOPs (1e9 multiply-adds)", size=9, color=_INK, ha="right")
+    figure.text(
+        0.98,
+        1 - 0.28 / height,
+        f"{clip.gflops:.2f} GFLOPs (1e9 multiply-adds)",
+        size=9,
+        color=_INK,
+        ha="right",
+    )
     figure.text(0.02, 1 - 0.52 / height, answers, size=10, color=_INK)
     for place, note in enumerate(clip.notes):
         figure.text(0.02, 1 - (0.74 + 0.2 * place) / height, note, size=9, color=_ALARM, weight="bold")
     bars = figure.add_axes((0.05, 1 - (head - 0.3) / height, 0.93, 0.6 / height))
     _draw_weights(bars, clip)
     grid = figure.add_gridspec(
-        rows, columns, left=0.02, right=0.98, top=1 - head / height - 0.2 / height, bottom=0.1 / height, wspace=0.04, hspace=0.16
+        rows,
+        columns,
+        left=0.02,
+        right=0.98,
+        top=1 - head / height - 0.2 / height,
+        bottom=0.1 / height,
+        wspace=0.04,
+        hspace=0.16,
     )
     corners = clip.corners(*shown.shape[1:3])
     for place, (pixels, box) in enumerate(zip(shown, corners, strict=True)):
@@ -61,7 +75,14 @@ def write_clip_sheet(path: Path, clip: ExplainedClip) -> None:
 def _draw_weights(axes: "Axes", clip: ExplainedClip) -> None:
     total = clip.source.num_frames
     axes.bar(clip.glance + 0.5, clip.weights, width=0.85 * total / len(clip.glance), color=_BAR)
-    axes.plot(clip.chosen + 0.5, np.full(len(clip.chosen), -0.08 * clip.weights.max()), "^", color=_BOX, markersize=4, clip_on=False)
+    axes.plot(
+        clip.chosen + 0.5,
+        np.full(len(clip.chosen), -0.08 * clip.weights.max()),
+        "^",
+        color=_BOX,
+        markersize=4,
+        clip_on=False,
+    )
     axes.set_xlim(0, total)
     axes.set_ylim(0, 1.05 * clip.weights.max())
     axes.set_xticks([])
@@ -72,12 +93,16 @@ def _draw_weights(axes: "Axes", clip: ExplainedClip) -> None:
         axes.spines[side].set_visible(False)
 
 
-def _draw_frame(axes: "Axes", pixels: Frames, box: "np.ndarray[tuple[int], np.dtype[np.float64]]", caption: str) -> None:
+def _draw_frame(
+    axes: "Axes", pixels: Frames, box: "np.ndarray[tuple[int], np.dtype[np.float64]]", caption: str
+) -> None:
     from matplotlib.patches import Rectangle
 
     left, top, right, bottom = (float(value) for value in box)
     axes.imshow(pixels, interpolation="nearest")
-    axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=_BOX, linewidth=2))
+    axes.add_patch(
+        Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=_BOX, linewidth=2)
+    )
     axes.set_title(caption, size=8, color=_INK, pad=2)
     axes.set_xticks([])
     axes.set_yticks([])

@@ -18,6 +18,7 @@ from neurofocus.ingest.checks.confounds import find_confounds
 from neurofocus.ingest.checks.findings import CheckReport
 from neurofocus.ingest.checks.leaks import find_fold_leaks, find_leaks
 from neurofocus.ingest.checks.near_duplicates import find_near_duplicates
+from neurofocus.ingest.checks.overlaps import refuse_shared_studies
 from neurofocus.ingest.labels import suggest
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.tables import MISSING, read_tsv
@@ -71,6 +72,7 @@ def check_cohort_file(path: Path, spec: CohortSpec | None = None, *, jobs: int =
         CohortError: if the table or a scan cannot be read, or a label is of no class.
     """
     table, classes = _read(path, spec)
+    refuse_shared_studies(table)
     prints = fingerprint_table(table, jobs)
     return CheckedCohort(table, classes, check_table(table, classes, prints))
 
@@ -133,7 +135,7 @@ def _how_stored(table: pd.DataFrame, prints: Mapping[str, Fingerprint]) -> dict[
     """Return what the files' headers say, as columns for the confounds."""
     rows = [prints[path] for path in table["path"]]
     return {
-        "voxel_mm": [" x ".join(f"{size:.2f}" for size in row.voxel_mm) for row in rows],
+        "voxel_mm": [" x ".join(f"{size:.3f}" for size in row.voxel_mm) for row in rows],
         "matrix": [" x ".join(str(size) for size in row.matrix) for row in rows],
         "axes": [row.axes for row in rows],
         "number_type": [row.number_type for row in rows],

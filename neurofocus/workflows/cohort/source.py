@@ -118,7 +118,7 @@ def saved_or_new_folds(path: Path, source: CohortSource, spec: CohortSpec) -> Fo
         return folds
     folds = load_folds(path, source.cohort.table)
     follows = source.splits is not None or source.config.data.scheme == "leave_site_out"
-    if follows and not _draw(source, spec).frame["fold"].equals(folds.frame["fold"]):
+    if follows and not _draw(source, spec).frame.astype(str).equals(folds.frame.astype(str)):
         raise CohortError(
             f"{path}: the sites or splits changed since these folds were drawn; restore them, choose another --out, "
             "or start over with --fresh"

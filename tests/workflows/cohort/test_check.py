@@ -51,6 +51,14 @@ def test_the_tiny_cohort_passes_silently(listed: Path, spec: CohortSpec, with_sp
     assert checked.as_json() == {"scans": 16, "participants": 16, "refusals": [], "warnings": []}
 
 
+def test_studies_that_share_people_under_other_names(listed: Path) -> None:
+    table = read_tsv(listed)
+    table.loc[[0, 1], "participant_id"] = ["OAS1_0001", "sub-OAS30001"]
+    write_tsv(listed, table)
+    with pytest.raises(CohortError, match="'OAS1_0001' is of OASIS-1, 'sub-OAS30001' of OASIS-3"):
+        check_cohort_file(listed)
+
+
 def test_identical_voxels_in_another_format(listed: Path) -> None:
     rewrite(listed, 5, lambda voxels: voxels, "again.nii")
     first = nib.load(read_tsv(listed)["path"][0])

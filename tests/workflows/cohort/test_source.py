@@ -101,6 +101,13 @@ def test_sites_that_changed_between_two_calls(
 ) -> None:
     config = free(*BY_SITE)
     set_up_cohort(spec, data, config, tmp_path)
+    folds = read_tsv(tmp_path / "folds.tsv")
+    edited = folds.copy()
+    edited.loc[edited.index[edited["role_1"] == "validation"][0], "role_1"] = "train"
+    write_tsv(tmp_path / "folds.tsv", edited)
+    with pytest.raises(CohortError, match=r"folds\.tsv: the sites or splits changed"):
+        set_up_cohort(spec, data, config, tmp_path)
+    write_tsv(tmp_path / "folds.tsv", folds)
     set_up_cohort(spec, data, config, tmp_path)
     table = read_tsv(data / "participants.tsv")
     table.loc[[0, 1, 2, 3], "site"] = ["Lyon", "Lyon", "Lund", "Lund"]
