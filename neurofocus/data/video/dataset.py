@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import NotRequired, Protocol
+from typing import NotRequired
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -14,32 +13,12 @@ from neurofocus.data.dataset import Batch
 from neurofocus.data.seeds import derive_seed
 from neurofocus.data.video.augment import Crop, apply_crop, draw_crop, evaluation_crops, normalise
 from neurofocus.data.video.sampling import StreamIndices, sample_streams
+from neurofocus.data.video.source import ExactSize, FrameSource
 from neurofocus.errors import VideoError
 from neurofocus.schema.model import ModelConfig
 from neurofocus.schema.video_run import VideoConfig
 
-__all__ = ["Clip", "FrameSource", "VideoBatch", "VideoDataset", "evaluation_clip"]
-
-
-class FrameSource(Protocol):
-    """An opened clip."""
-
-    @property
-    def num_frames(self) -> int:
-        """Frames that can be read."""
-
-    @property
-    def frame_size(self) -> tuple[int, int]:
-        """Height and width of the frames as shown, pixels."""
-
-    def read(
-        self, indices: npt.NDArray[np.int64], *, size: tuple[int, int] | None = None
-    ) -> npt.NDArray[np.uint8]:
-        """Return the frames at strictly increasing indices, RGB [n, H, W, 3], scaled to ``size`` (H, W).
-
-        Raises:
-            VideoError: if one of them cannot be decoded.
-        """
+__all__ = ["Clip", "OpenClip", "VideoBatch", "VideoDataset", "evaluation_clip"]
 
 
 OpenClip = Callable[[str], FrameSource]
@@ -150,14 +129,13 @@ class VideoDataset(Dataset[VideoBatch]):
         return item
 
     def _read(self, index: int) -> tuple[Tensor, Tensor | None]:
-        source = self._open_clip(self.clips[index].name)
-        if self.stream is None:
-            frames, glance_frames, _ = evaluation_clip(source, self._video, self._model)
-            return frames, glance_frames
-        chosen = _choose(source, self._video, self._model, self._rng("frames", index))
-        size, flip = self._model.frame_size, self._flip(index)
-        crop = draw_crop(source.frame_size, size, self._video, self._rng("crop", index), flip=flip)
-        return _show(source, chosen, (crop,), self._video, size)
+        with self._open_clip(self.clips[index].name) as source:
+            if self.stream is None:
+                return evaluation_clip(source, self._video, self._model)[:2]
+            chosen = _choose(source, self._video, self._model, self._rng("frames", index))
+            size, flip = self._model.frame_size, self._flip(index)
+            crop = draw_crop(source.frame_size, size, self._video, self._rng("crop", index), flip=flip)
+            return _show(source, chosen, (crop,), self._video, size)
 
     def _label(self, index: int) -> int:
         labels = self.clips[index].labels
@@ -190,7 +168,7 @@ def evaluation_clip(
         axis for the crops before T if there are three; and the indices that they were read at.
 
     Raises:
-        VideoError: if the clip has no frames or cannot be decoded.
+        VideoError: if one of the frames cannot be decoded.
     """
     chosen = _choose(source, video, model, None)
     crops = evaluation_crops(source.frame_size, model.frame_size, video)
@@ -200,8 +178,6 @@ def evaluation_clip(
 def _choose(
     source: FrameSource, video: VideoConfig, model: ModelConfig, rng: np.random.Generator | None
 ) -> StreamIndices:
-    if source.num_frames < 1:
-        raise VideoError("it has no frames")
     glance = model.num_glance_frames if video.streams == "separate" else None
     return sample_streams(source.num_frames, model.num_frames, glance, rng)
 
@@ -212,9 +188,7 @@ def _show(
     """Read the chosen frames, each once, and return both streams under the same crops."""
     glance = chosen.frames[:0] if chosen.glance is None else chosen.glance
     wanted, places = np.unique(np.concatenate([chosen.frames, glance]), return_inverse=True)
-    pixels = source.read(wanted, size=crops[0].frame_size)
-    if len(pixels) != len(wanted):
-        raise VideoError(f"{len(wanted)} frames were asked for, {len(pixels)} came")
+    pixels = source.read(wanted.tolist(), size=ExactSize(*crops[0].frame_size))
     cut = torch.stack([apply_crop(pixels, crop, size, antialias=video.antialias) for crop in crops])
     cut = cut[0] if len(crops) == 1 else cut
     shown = normalise(cut.index_select(-4, torch.from_numpy(places)), video.normalisation)
