@@ -57,6 +57,14 @@ class Painted(FrameSource):
                 array[..., 2] = np.arange(width) * 240 // width
 
 
+class Striped(Painted):
+    """Of every four columns the middle two are bright."""
+
+    def _read_sorted(self, numbers: list[int], out: list[list[Frames]]) -> None:
+        for array in (array for arrays in out for array in arrays):
+            array[...] = np.where(np.arange(array.shape[1]) % 4 % 3 > 0, 240, 0)[:, None]
+
+
 class Shelf:
     """Opens painted clips and remembers them."""
 
@@ -243,6 +251,17 @@ def test_three_crops_are_an_axis_before_time() -> None:
         assert columns == [column * 240 // 48 for column in range(left, left + 32)]
     trained = VideoDataset(CLIPS, Shelf(), config, MODEL, stream=(0, 1))[0]
     assert trained["frames"].shape == (12, 3, 32, 32)
+
+
+def test_shrinking_averages_unless_told_otherwise() -> None:
+    values = []
+    for antialias in (True, False):
+        config = VideoConfig(scales=(1.0,), short_side=128, antialias=antialias, normalisation="kinetics")
+        dataset = VideoDataset(CLIPS, lambda name: Striped(20, (128, 128)), config, MODEL, stream=(0, 1))
+        values.append(np.unique(painted(dataset[0]["frames"])[..., 4:-4]))
+    # 128 columns become 32, each read between the two bright ones.
+    assert values[0].min() >= 120 and values[0].max() < 180
+    assert values[1].tolist() == [240]
 
 
 @pytest.mark.parametrize("stream", [None, (0, 1)])

@@ -143,3 +143,12 @@ def test_top_k_of_several_labels_and_of_ties() -> None:
     assert top_k_hits(targets, values, 3).all()
     hits = top_k_hits(targets, values, 1)
     np.testing.assert_allclose(resampled_accuracy(hits, np.array([[1.0, 1, 1], [2, 1, 0]])), [1 / 3, 2 / 3])
+
+
+def test_of_many_equal_classes_the_first_come_first() -> None:
+    values = np.random.default_rng(0).integers(0, 3, (20, 200)).astype(float)
+    for k in (1, 30):
+        for row in values:
+            best = sorted(range(200), key=lambda place: (-row[place], place))[:k]
+            hits = top_k_hits(np.eye(200, dtype=bool), np.tile(row, (200, 1)), k)
+            assert np.flatnonzero(hits).tolist() == sorted(best)

@@ -43,6 +43,8 @@ def test_every_step_has_values_within_their_intervals() -> None:
         assert row["map_official"]["value"] >= row["map"]["value"]
         for name in names:
             assert 0 <= row[name]["low"] <= row[name]["value"] <= row[name]["high"] <= 1
+        widths = [row[name]["high"] - row[name]["low"] for name in ("map", "map_official")]
+        assert widths[0] != pytest.approx(widths[1], rel=1e-6)  # each from its own draws
     assert [row["gflops"] for row in found["steps"]] == [1.5, 4.0]
     assert found["pooled"] == {name: found["steps"][1][name] for name in names}
     assert found["steps"][1]["top1"]["low"] > found["steps"][0]["top1"]["high"]
