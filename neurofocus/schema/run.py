@@ -6,6 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from neurofocus.schema.base import Settings
 from neurofocus.schema.model import ModelConfig
+from neurofocus.schema.video_run import VideoConfig
 
 __all__ = [
     "AugmentConfig",
@@ -110,7 +111,12 @@ class TrainConfig(Settings):
     """Optimisation of one fold."""
 
     epochs: int = Field(50, ge=1)
-    batch_size: int = Field(32, ge=2, description="batch normalisation needs two")
+    batch_size: int = Field(32, ge=2, description="of all processes; batch normalisation needs two")
+    reference_batch_size: int | None = Field(
+        None,
+        ge=1,
+        description="the batch that learning_rates are meant for; another batch_size scales them in proportion",
+    )
     optimizer: Literal["sgd", "adamw"] = "sgd"
     learning_rates: LearningRates = LearningRates()
     momentum: float = Field(0.9, ge=0, lt=1)
@@ -154,6 +160,7 @@ class RunConfig(Settings):
     """Everything that decides a run's numbers."""
 
     cohort: str | None = Field(None, description="a shipped cohort's name or a cohort YAML file")
+    dataset: str | None = Field(None, description="a shipped video data set's name, or its YAML file")
     seed: int = Field(0, ge=0, lt=2**32)
     threads: int | None = Field(None, ge=1, description="CPU threads of torch a fold; none: all cores")
     parallel_folds: int = Field(1, ge=1, description="folds trained at a time; they share cores and memory")
@@ -163,6 +170,21 @@ class RunConfig(Settings):
     data: DataConfig = DataConfig()
     prepare: PrepareConfig = PrepareConfig()
     augment: AugmentConfig = AugmentConfig()
+    video: VideoConfig = VideoConfig()
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
     bundle: BundleConfig = BundleConfig()
+
+    @model_validator(mode="after")
+    def _video_fits_model(self) -> "RunConfig":
+        side, short = self.model.frame_size, self.video.short_side
+        if short is not None and short < side:
+            raise ValueError(
+                f"video.short_side {short} is less than model.frame_size {side}; give at least that"
+            )
+        largest = max((label for pair in self.video.flip_labels for label in pair), default=0)
+        if largest >= self.model.num_classes:
+            raise ValueError(
+                f"video.flip_labels names class {largest}; model.num_classes is {self.model.num_classes}"
+            )
+        return self

@@ -15,11 +15,6 @@ class VideoConfig(Settings):
     How many frames are taken and how large they are stands in ``ModelConfig``.
     """
 
-    streams: Literal["shared", "separate"] = Field(
-        "shared",
-        description="shared: glance frames are taken from the T0 frames (ActivityNet, FCVID, Mini-Kinetics); "
-        "separate: they are sampled over the clip on their own (TSM, X3D)",
-    )
     short_side: int | None = Field(
         None,
         ge=16,

@@ -9,7 +9,6 @@ from neurofocus.schema.video_run import VideoConfig
 def test_defaults_are_the_papers() -> None:
     """Appendix G and the released code: ActivityNet's streams and augmentation, one crop."""
     config = VideoConfig()
-    assert config.streams == "shared"
     assert (config.scales, config.max_distort, config.flip) == ((1.0, 0.875, 0.75, 0.66), 1, "horizontal")
     assert (config.test_crops, config.normalisation, config.antialias) == (1, "imagenet", True)
 
@@ -33,7 +32,6 @@ def test_a_configuration_survives_json() -> None:
         ({"flip": "labelmap", "flip_labels": [[1, 2], [2, 3]]}, "each class once"),
         ({"flip": "labelmap", "flip_labels": [[-1, 2]]}, "class numbers from 0"),
         ({"test_crops": 2}, "1 or 3"),
-        ({"streams": "both"}, "'shared' or 'separate'"),
         ({"short_side": 8}, "greater than or equal to 16"),
         ({"normalise": "imagenet"}, "Extra inputs are not permitted"),
     ],

@@ -2,14 +2,12 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import NotRequired
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from neurofocus.data.dataset import Batch
+from neurofocus.data.dataset import Batch, CaseDataset
 from neurofocus.data.seeds import derive_seed
 from neurofocus.data.video.augment import Crop, apply_crop, draw_crop, evaluation_crops, normalise
 from neurofocus.data.video.sampling import StreamIndices, sample_streams
@@ -18,7 +16,7 @@ from neurofocus.errors import VideoError
 from neurofocus.schema.model import ModelConfig
 from neurofocus.schema.video_run import VideoConfig
 
-__all__ = ["Clip", "OpenClip", "VideoBatch", "VideoDataset", "evaluation_clip"]
+__all__ = ["Clip", "OpenClip", "VideoDataset", "evaluation_clip"]
 
 
 OpenClip = Callable[[str], FrameSource]
@@ -43,22 +41,11 @@ class Clip:
             )
 
 
-class VideoBatch(Batch):
-    """One item, or a collated batch with a leading axis B.
-
-    Frames are [T0, 3, H, W]; at evaluation with three crops they have an axis for the crops before T0, and so has
-    ``glance_frames``.
-    """
-
-    glance_frames: NotRequired[Tensor]
-    """Glance frames, float32 [T_G, 3, H, W], where the streams are separate."""
-
-
-class VideoDataset(Dataset[VideoBatch]):
+class VideoDataset(CaseDataset):
     """The clips of one part of a video data set.
 
-    What is drawn for an item is a function of (seed, fold, epoch, index) alone, so the number of workers and an
-    interruption change nothing. A clip that cannot be read is an error, never another clip or frame.
+    Frames are [T0, 3, H, W]; at evaluation with three crops they have an axis for the crops before T0, and so have
+    the glance frames of separate streams. A clip that cannot be read is an error, never another clip or frame.
 
     Attributes:
         clips: without those excluded.
@@ -87,26 +74,19 @@ class VideoDataset(Dataset[VideoBatch]):
         excluded: Collection[str] = (),
     ) -> None:
         self.clips = [clip for clip in clips if clip.name not in excluded]
-        self.stream = stream
+        super().__init__([clip.labels[0] for clip in self.clips], stream)
         self._open_clip = open_clip
         self._video = video
         self._model = model
         self._mirrored = {a: b for pair in video.flip_labels for a, b in (pair, pair[::-1])}
-        # In shared memory, so that workers that outlive an epoch see the next one.
-        self._epoch = torch.zeros((), dtype=torch.int64)
-        self._epoch.share_memory_()  # type: ignore[no-untyped-call]  # torch does not annotate it
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch (from 0) whose draws the items show; call it before iterating."""
-        self._epoch.fill_(epoch)
+        super().set_epoch(epoch)
         self.labels = [self._label(index) for index in range(len(self.clips))]
 
-    def __len__(self) -> int:
-        """Return the number of clips."""
-        return len(self.clips)
-
-    def __getitem__(self, index: int) -> VideoBatch:
+    def __getitem__(self, index: int) -> Batch:
         """Return one clip.
 
         Raises:
@@ -119,7 +99,7 @@ class VideoDataset(Dataset[VideoBatch]):
             raise VideoError(
                 f"clip {clip.name!r} cannot be used: {error}; mend the file, or list the clip as excluded"
             ) from error
-        item = VideoBatch(
+        item = Batch(
             frames=frames,
             label=torch.tensor(self._label(index), dtype=torch.int64),
             index=torch.tensor(index, dtype=torch.int64),
@@ -132,7 +112,7 @@ class VideoDataset(Dataset[VideoBatch]):
         with self._open_clip(self.clips[index].name) as source:
             if self.stream is None:
                 return evaluation_clip(source, self._video, self._model)[:2]
-            chosen = _choose(source, self._video, self._model, self._rng("frames", index))
+            chosen = _choose(source, self._model, self._rng("frames", index))
             size, flip = self._model.frame_size, self._flip(index)
             crop = draw_crop(source.frame_size, size, self._video, self._rng("crop", index), flip=flip)
             return _show(source, chosen, (crop,), self._video, size)
@@ -149,8 +129,9 @@ class VideoDataset(Dataset[VideoBatch]):
         return self._video.flip != "none" and bool(self._rng("flip", index).random() < 0.5)
 
     def _rng(self, purpose: str, index: int) -> np.random.Generator:
-        assert self.stream is not None
-        return np.random.default_rng(derive_seed(f"clip {purpose}", *self.stream, int(self._epoch), index))
+        coordinates = self.coordinates(index)
+        assert coordinates is not None
+        return np.random.default_rng(derive_seed(f"clip {purpose}", *coordinates))
 
 
 def evaluation_clip(
@@ -170,15 +151,13 @@ def evaluation_clip(
     Raises:
         VideoError: if one of the frames cannot be decoded.
     """
-    chosen = _choose(source, video, model, None)
+    chosen = _choose(source, model, None)
     crops = evaluation_crops(source.frame_size, model.frame_size, video)
     return *_show(source, chosen, crops, video, model.frame_size), chosen
 
 
-def _choose(
-    source: FrameSource, video: VideoConfig, model: ModelConfig, rng: np.random.Generator | None
-) -> StreamIndices:
-    glance = model.num_glance_frames if video.streams == "separate" else None
+def _choose(source: FrameSource, model: ModelConfig, rng: np.random.Generator | None) -> StreamIndices:
+    glance = model.num_glance_frames if model.streams == "separate" else None
     return sample_streams(source.num_frames, model.num_frames, glance, rng)
 
 

@@ -12,8 +12,9 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
+from neurofocus.data.dataset import Batch
 from neurofocus.data.loaders import EpochBatchSampler
-from neurofocus.data.video.dataset import Clip, VideoBatch, VideoDataset, evaluation_clip
+from neurofocus.data.video.dataset import Clip, VideoDataset, evaluation_clip
 from neurofocus.data.video.reader import open_video
 from neurofocus.data.video.source import Frames, FrameSource
 from neurofocus.errors import VideoError
@@ -22,7 +23,7 @@ from neurofocus.schema.video_run import VideoConfig
 
 MODEL = ModelConfig(frame_size=32, patch_size=16, num_frames=12, num_glance_frames=4, num_focus_frames=4)
 SHARED = VideoConfig(normalisation="kinetics")
-SEPARATE = VideoConfig(normalisation="kinetics", streams="separate")
+SEPARATE = MODEL.model_copy(update={"streams": "separate"})
 
 
 class Painted(FrameSource):
@@ -91,7 +92,7 @@ def numbers(frames: torch.Tensor) -> list[int]:
     return painted(frames)[:, 0, 0, 0].tolist()
 
 
-def same(one: VideoBatch, two: VideoBatch) -> bool:
+def same(one: Batch, two: Batch) -> bool:
     return one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)  # type: ignore[literal-required]
 
 
@@ -102,12 +103,12 @@ def test_items_have_the_agreed_shapes() -> None:
         assert item["frames"].shape == (12, 3, 32, 32) and item["frames"].dtype == torch.float32
         assert (item["label"].item(), item["index"].item()) == (1, 4)
         assert item["label"].dtype == item["index"].dtype == torch.int64
-        item = VideoDataset(CLIPS, Shelf(), SEPARATE, MODEL, stream=stream)[4]
+        item = VideoDataset(CLIPS, Shelf(), SHARED, SEPARATE, stream=stream)[4]
         assert item["glance_frames"].shape == (4, 3, 32, 32)
 
 
 def test_evaluation_shows_the_centre_of_the_middle_frames() -> None:
-    item = VideoDataset(CLIPS, Shelf(90), SEPARATE, MODEL)[0]
+    item = VideoDataset(CLIPS, Shelf(90), SHARED, SEPARATE)[0]
     assert numbers(item["frames"]) == [int((i + 0.5) * 7.5) for i in range(12)]
     assert numbers(item["glance_frames"]) == [int((i + 0.5) * 22.5) for i in range(4)]
     # The short side becomes 32 * 256 / 224 = 36, the long one 48: rows 2..33 and columns 8..39.
@@ -117,7 +118,7 @@ def test_evaluation_shows_the_centre_of_the_middle_frames() -> None:
 
 
 def test_training_draws_one_frame_of_each_segment_and_one_crop() -> None:
-    dataset = VideoDataset(CLIPS, Shelf(96), SEPARATE, MODEL, stream=(0, 1))
+    dataset = VideoDataset(CLIPS, Shelf(96), SHARED, SEPARATE, stream=(0, 1))
     crops, chosen = set(), set()
     for epoch in range(30):
         dataset.set_epoch(epoch)
@@ -132,7 +133,7 @@ def test_training_draws_one_frame_of_each_segment_and_one_crop() -> None:
 
 
 def test_streams_are_drawn_independently() -> None:
-    dataset = VideoDataset(CLIPS, Shelf(96), SEPARATE, MODEL, stream=(0, 1))
+    dataset = VideoDataset(CLIPS, Shelf(96), SHARED, SEPARATE, stream=(0, 1))
     apart = 0
     for epoch in range(20):
         dataset.set_epoch(epoch)
@@ -144,7 +145,7 @@ def test_streams_are_drawn_independently() -> None:
 def test_every_frame_is_decoded_once_and_the_clip_is_closed() -> None:
     for num_frames in (5, 96):
         shelf = Shelf(num_frames)
-        dataset = VideoDataset(CLIPS, shelf, SEPARATE, MODEL, stream=(0, 1))
+        dataset = VideoDataset(CLIPS, shelf, SHARED, SEPARATE, stream=(0, 1))
         item = dataset[0]
         (source,) = shelf.opened
         assert source.closed
@@ -153,12 +154,12 @@ def test_every_frame_is_decoded_once_and_the_clip_is_closed() -> None:
 
 
 def test_draws_depend_on_seed_fold_epoch_and_index() -> None:
-    def items(stream: tuple[int, int], epoch: int) -> list[VideoBatch]:
-        dataset = VideoDataset(CLIPS, Shelf(), SEPARATE, MODEL, stream=stream)
+    def items(stream: tuple[int, int], epoch: int) -> list[Batch]:
+        dataset = VideoDataset(CLIPS, Shelf(), SHARED, SEPARATE, stream=stream)
         dataset.set_epoch(epoch)
         return [dataset[index] for index in reversed(range(6))][::-1]
 
-    dataset = VideoDataset(CLIPS, Shelf(), SEPARATE, MODEL, stream=(3, 1))
+    dataset = VideoDataset(CLIPS, Shelf(), SHARED, SEPARATE, stream=(3, 1))
     dataset.set_epoch(7)
     reference = [dataset[index] for index in range(6)]
     assert all(map(same, reference, items((3, 1), 7)))
@@ -168,8 +169,8 @@ def test_draws_depend_on_seed_fold_epoch_and_index() -> None:
 
 
 def test_workers_change_nothing_and_see_the_next_epoch() -> None:
-    def run(workers: int) -> list[VideoBatch]:
-        dataset = VideoDataset(CLIPS, Shelf(), SEPARATE, MODEL, stream=(0, 1))
+    def run(workers: int) -> list[Batch]:
+        dataset = VideoDataset(CLIPS, Shelf(), SHARED, SEPARATE, stream=(0, 1))
         sampler = EpochBatchSampler(len(dataset), 2, (0, 1))
         loader = DataLoader(
             dataset, batch_sampler=sampler, num_workers=workers, persistent_workers=workers > 0
@@ -207,7 +208,7 @@ def test_a_clip_of_several_labels_shows_each_equally_often() -> None:
     assert still.clips[1].labels == (2, 7, 5)
 
 
-def mirrored(item: VideoBatch) -> bool:
+def mirrored(item: Batch) -> bool:
     columns = painted(item["frames"])[0, 2, 0]
     assert columns[0] != columns[-1]
     return bool(columns[0] > columns[-1])
@@ -241,15 +242,15 @@ def test_a_mirrored_clip_swaps_its_label() -> None:
 
 
 def test_three_crops_are_an_axis_before_time() -> None:
-    config = SEPARATE.model_copy(update={"test_crops": 3})
-    item = VideoDataset(CLIPS, Shelf(), config, MODEL)[0]
+    config = SHARED.model_copy(update={"test_crops": 3})
+    item = VideoDataset(CLIPS, Shelf(), config, SEPARATE)[0]
     assert item["frames"].shape == (3, 12, 3, 32, 32)
     assert item["glance_frames"].shape == (3, 4, 3, 32, 32)
     for crop, left in enumerate((0, 8, 16)):
         assert numbers(item["frames"][crop]) == [int((i + 0.5) * 7.5) for i in range(12)]
         columns = painted(item["glance_frames"][crop])[0, 2, 0].tolist()
         assert columns == [column * 240 // 48 for column in range(left, left + 32)]
-    trained = VideoDataset(CLIPS, Shelf(), config, MODEL, stream=(0, 1))[0]
+    trained = VideoDataset(CLIPS, Shelf(), config, SEPARATE, stream=(0, 1))[0]
     assert trained["frames"].shape == (12, 3, 32, 32)
 
 
@@ -305,12 +306,12 @@ def test_real_files(tmp_path: Path, kind: str) -> None:
         path.mkdir()
         for number, frame in enumerate(frames, start=1):
             Image.fromarray(frame).save(path / f"image_{number:05d}.jpg", quality=95)
-    dataset = VideoDataset([Clip(str(path), (0,))], lambda name: open_video(Path(name)), SEPARATE, MODEL)
+    dataset = VideoDataset([Clip(str(path), (0,))], lambda name: open_video(Path(name)), SHARED, SEPARATE)
     expected = [int((i + 0.5) * 2.5) for i in range(12)]
     shown = painted(dataset[0]["frames"])
     assert np.abs(shown - np.array(expected)[:, None, None, None] * 8).max() <= 3
     with open_video(path) as source:
-        again, glance, chosen = evaluation_clip(source, SEPARATE, MODEL)
+        again, glance, chosen = evaluation_clip(source, SHARED, SEPARATE)
     assert glance is not None and chosen.glance is not None
     assert torch.equal(again, dataset[0]["frames"])
     assert (chosen.frames.tolist(), chosen.glance.tolist()) == (expected, [3, 11, 18, 26])
