@@ -51,7 +51,7 @@ class TsmPlus(TwoEncoders):
             in_channels=channels,
             num_frames=(config.num_glance_frames, config.num_focus_frames),
             num_classes=config.num_classes,
-            of_clips=True,
+            of_clips=config.classifies_clips,
         )
         self.global_head, self.local_head = (
             nn.Sequential(nn.Dropout(config.auxiliary_dropout), nn.Linear(width, config.num_classes))

@@ -54,7 +54,7 @@ class UniAdaFocus(TwoEncoders):
             in_channels=(global_channels, local_channels),
             num_frames=(config.num_glance_frames, config.num_focus_frames),
             num_classes=config.num_classes,
-            of_clips=config.mixes_frames,
+            of_clips=config.classifies_clips,
         )
         dropout, num_classes = config.auxiliary_dropout, config.num_classes
         self.global_head = nn.Sequential(nn.Dropout(dropout), nn.Linear(global_channels, num_classes))

@@ -131,6 +131,11 @@ class ModelConfig(Settings):
         """Whether an encoder mixes the frames of a clip, so that only whole clips can be classified."""
         return self.global_encoder.mixes_frames or self.local_encoder.mixes_frames
 
+    @property
+    def classifies_clips(self) -> bool:
+        """Whether f_C predicts once a clip instead of frame by frame."""
+        return self.mixes_frames or self.kind == "tsm_plus"
+
     @model_validator(mode="after")
     def _consistent(self) -> "ModelConfig":
         if self.streams == "shared" and self.num_frames % self.num_glance_frames:
@@ -140,7 +145,7 @@ class ModelConfig(Settings):
             )
         if self.num_focus_frames > self.num_frames:
             raise ValueError(f"num_focus_frames {self.num_focus_frames} exceeds num_frames {self.num_frames}")
-        if self.classifier.kind != "average" and (self.mixes_frames or self.kind == "tsm_plus"):
+        if self.classifier.kind != "average" and self.classifies_clips:
             cause = "kind tsm_plus" if self.kind == "tsm_plus" else "temporal_shift"
             raise ValueError(
                 f"classifier.kind {self.classifier.kind} predicts frame by frame, {cause} a clip at a time; "
