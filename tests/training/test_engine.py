@@ -223,7 +223,7 @@ def test_patience_stops_early_also_after_an_interruption(
 
 
 def test_nonfinite_loss_names_epoch_and_iteration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    objective = engine_module.uni_adafocus_loss
+    objective = engine_module.training_loss
     calls = iter(range(100))
 
     def broken(*arguments: Any, **options: Any) -> Any:
@@ -232,7 +232,7 @@ def test_nonfinite_loss_names_epoch_and_iteration(tmp_path: Path, monkeypatch: p
             terms if next(calls) != 3 else type(terms)(**{**vars(terms), "total": terms.total * float("nan")})
         )
 
-    monkeypatch.setattr(engine_module, "uni_adafocus_loss", broken)
+    monkeypatch.setattr(engine_module, "training_loss", broken)
     with pytest.raises(NeurofocusError, match="fold 1: the training loss in epoch 2, iteration 2 is nan"):
         train(tmp_path, train_config())
     saved = load_saved(tmp_path / LAST_CHECKPOINT, IDENTITY)
