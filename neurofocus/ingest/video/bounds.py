@@ -15,6 +15,7 @@ from neurofocus.schema.video import OfficialCount
 __all__ = ["check_table", "count_warnings", "split_counts"]
 
 _SHOWN = 3
+_PART = ("start_frame", "end_frame", "start_seconds", "end_seconds")
 
 
 def check_table(table: VideoTable) -> tuple[list[Finding], list[Finding]]:
@@ -24,7 +25,7 @@ def check_table(table: VideoTable) -> tuple[list[Finding], list[Finding]]:
     training clips without a label. Warned of: a clip twice in a split, classes without clips, clips of no frames.
     """
     refusals = [*_leaks(table.clips), *_outside(table), *_unlabelled(table.clips)]
-    warnings = [*_empty_classes(table), *_no_frames(table.clips)]
+    warnings = [*_shared_files(table.clips), *_empty_classes(table), *_no_frames(table.clips)]
     for finding, refused in _repeats(table.clips):
         (refusals if refused else warnings).append(finding)
     return refusals, warnings
@@ -72,8 +73,7 @@ def count_warnings(table: VideoTable, official: Sequence[OfficialCount]) -> list
 
 def _leaks(clips: pd.DataFrame) -> Iterator[Finding]:
     for column in ("clip_id", "path"):
-        splits = clips.drop_duplicates([column, "split"])
-        leaked = splits.loc[splits.duplicated(column), column]
+        leaked = _in_two_splits(clips, [column, *_PART])
         if len(leaked):
             yield Finding(
                 "leak",
@@ -83,9 +83,28 @@ def _leaks(clips: pd.DataFrame) -> Iterator[Finding]:
             return
 
 
+def _shared_files(clips: pd.DataFrame) -> Iterator[Finding]:
+    """Yield files of which different parts are in two splits."""
+    shared = _in_two_splits(clips[clips["start_frame"].notna() | clips["start_seconds"].notna()], ["path"])
+    if len(shared):
+        yield Finding(
+            "shared file",
+            f"parts of {len(shared)} files are in two splits ({_first(shared)}): what a model learns of the scene helps "
+            "it in the test",
+            {"files": len(shared)},
+        )
+
+
+def _in_two_splits(clips: pd.DataFrame, key: list[str]) -> pd.Series:
+    """Return the first column of ``key`` where its value stands in two splits."""
+    splits = clips.drop_duplicates([*key, "split"])
+    found: pd.Series = splits.loc[splits.duplicated(key), key[0]]
+    return found
+
+
 def _repeats(clips: pd.DataFrame) -> Iterator[tuple[Finding, bool]]:
     """Yield clips that stand twice in a split; those whose labels differ are refused."""
-    key = ["clip_id", "split", "start_frame", "end_frame", "start_seconds", "end_seconds"]
+    key = ["clip_id", "split", *_PART]
     repeated = clips[clips.duplicated(key, keep=False)]
     if repeated.empty:
         return

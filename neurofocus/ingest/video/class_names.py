@@ -194,8 +194,13 @@ def _pair(line: str, *, first: bool) -> tuple[str, str] | None:
 
 
 def _by_index(pairs: Sequence[tuple[str, str]], start: int) -> tuple[str, ...] | None:
-    """Return the names in the order of their indices; None unless those are start, start + 1 and so on."""
+    """Return the names in the order of their indices; None unless those are start, start + 1 and so on.
+
+    Equal names say that the number is part of the name: "swipe 1", "swipe 2".
+    """
     ordered = sorted((int(index), name) for index, name in pairs)
     if [index for index, _ in ordered] != list(range(start, start + len(ordered))):
+        return None
+    if len({name for _, name in ordered}) < len(ordered):
         return None
     return tuple(name for _, name in ordered)

@@ -1,13 +1,12 @@
 """Lists of the data sets themselves in text: Kinetics, Something-Something V1 and Jester, FCVID."""
 
-import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from neurofocus.errors import VideoError
 from neurofocus.ingest.video.listing import SPLITS, ListedClip, Listing, NotThisFormat, Opened, Request, Split
 from neurofocus.ingest.video.media import clean_name
-from neurofocus.ingest.video.text import Lines, read_lines, shown
+from neurofocus.ingest.video.text import Lines, cells, read_lines, shown
 
 __all__ = ["open_fcvid", "open_kinetics", "open_something_csv"]
 
@@ -32,7 +31,7 @@ def open_kinetics(request: Request) -> Opened:
     paths = [request.files[role] for role in (*SPLITS, "all") if role in request.files]
     lists = {path: read_lines(path) for path in paths}
     for path, lines in lists.items():
-        if not set(_cells(lines[0][1])) >= _KINETICS:
+        if not set(cells(lines[0][1], ",")) >= _KINETICS:
             raise NotThisFormat(
                 f"{path.name}: no header with {', '.join(sorted(_KINETICS))}, but {shown(lines[0][1])}"
             )
@@ -75,7 +74,7 @@ def open_fcvid(request: Request) -> Opened:
         raise NotThisFormat("the list of names and the file of labels are both needed")
     names, labels = (read_lines(request.files[role]) for role in ("all", "labels"))
     for number, line in names:
-        if line.rsplit(None, 1)[-1].lower() not in ("train", "test"):
+        if line.split(None, 1)[1:] == [] or line.rsplit(None, 1)[-1].lower() not in ("train", "test"):
             raise NotThisFormat(
                 f"{request.files['all'].name}: line {number}: {shown(line)} does not end in train or test"
             )
@@ -91,15 +90,15 @@ def _kinetics(request: Request, lists: Mapping[Path, Lines]) -> Listing:
 
 
 def _kinetics_file(path: Path, lines: Lines, split: Split | None) -> Iterator[ListedClip]:
-    header = [cell.lower() for cell in _cells(lines[0][1])]
+    header = [cell.lower() for cell in cells(lines[0][1], ",")]
     for number, line in lines[1:]:
         where = f"{path}: line {number}"
-        cells = _cells(line)
-        if len(cells) != len(header):
+        fields = cells(line, ",")
+        if len(fields) != len(header):
             raise VideoError(
-                f"{where}: {len(cells)} fields, the header {len(header)}; put names that hold a comma in quotes"
+                f"{where}: {len(fields)} fields, the header {len(header)}; put names that hold a comma in quotes"
             )
-        row = dict(zip(header, cells, strict=True))
+        row = dict(zip(header, fields, strict=True))
         try:
             start, end = float(row["time_start"]), float(row["time_end"])
             name = f"{row['youtube_id']}_{int(start):06d}_{int(end):06d}"
@@ -108,8 +107,8 @@ def _kinetics_file(path: Path, lines: Lines, split: Split | None) -> Iterator[Li
                 f"{where}: times {shown(row['time_start'])} and {shown(row['time_end'])} are no seconds; mend the line"
             ) from None
         word = row.get("split", "").lower()
-        own = split or _SPLIT_WORDS.get(word)
-        if own is None or _SPLIT_WORDS.get(word, own) != own:
+        own = _SPLIT_WORDS.get(word) if word else split
+        if own is None or own != (split or own):
             raise VideoError(
                 f"{where}: split {shown(word)} in a list of {split or 'all splits'}; accepted are "
                 f"{', '.join(_SPLIT_WORDS)}, as the file says"
@@ -118,10 +117,6 @@ def _kinetics_file(path: Path, lines: Lines, split: Split | None) -> Iterator[Li
         identifier = row["youtube_id"]
         names = (name, identifier, *((f"{label}/{name}", f"{label}/{identifier}") if label else ()))
         yield ListedClip(names, own, (label,) if label else (), where, seconds=(identifier, start, end))
-
-
-def _cells(line: str) -> list[str]:
-    return [cell.strip() for cell in next(csv.reader([line], skipinitialspace=True))]
 
 
 def _something(path: Path, split: Split, number: int, line: str) -> ListedClip:
@@ -153,12 +148,12 @@ def _fcvid(request: Request, names: Lines, labels: Lines) -> Listing:
 
 def _ones(text: str, where: str) -> tuple[tuple[int, ...], int]:
     """Return the columns of a row that hold 1, and how many columns there are."""
-    cells: Sequence[str] = text.replace(",", " ").split()
-    compact = "".join(cells)
-    if len(compact) == len(cells) and not compact.strip("01"):
-        return tuple(place for place, cell in enumerate(cells) if cell == "1"), len(cells)
+    columns = text.replace(",", " ").split()
+    compact = "".join(columns)
+    if len(compact) == len(columns) and not compact.strip("01"):
+        return tuple(place for place, cell in enumerate(columns) if cell == "1"), len(columns)
     try:
-        values = [float(cell) for cell in cells]
+        values = [float(cell) for cell in columns]
     except ValueError:
         values = [-1.0]
     if not set(values) <= {0.0, 1.0}:

@@ -185,7 +185,7 @@ def same_files(clips: pd.DataFrame, data: Path) -> list[Finding]:
         except OSError:
             continue
         other = sizes.setdefault(key, row)
-        if other.split != row.split and other.clip_id != row.clip_id:
+        if other.split != row.split and other.path != row.path and other.clip_id != row.clip_id:
             found.append(f"{other.path} and {row.path}")
     if not found:
         return []

@@ -87,7 +87,7 @@ def _activitynet(path: Path, database: Mapping[str, Any]) -> Listing:
         subset = _value(video, "subset", str, where)
         if subset not in _SUBSETS:
             raise VideoError(f"{where}: subset {shown(subset)}; accepted are {', '.join(_SUBSETS)}")
-        annotations = video.get("annotations") or []
+        annotations = _value(video, "annotations", list, where) if video.get("annotations") else []
         labels = tuple(dict.fromkeys(_value(item, "label", str, where).strip() for item in annotations))
         clips.append(ListedClip((f"v_{name}", name), _SUBSETS[subset], labels, where))
     clips.sort(key=lambda clip: SPLITS.index(clip.split))

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from neurofocus.ingest.video.media import Kind
+from neurofocus.ingest.video.rows import RowFile
 from neurofocus.schema.video import ClassOrder, ListFormat, VideoDatasetSpec
 
 __all__ = [
     "SPLITS",
-    "Kind",
     "ListOptions",
     "ListedClip",
     "Listing",
@@ -20,7 +21,6 @@ __all__ = [
     "SplitRule",
 ]
 
-Kind = Literal["file", "frames"]
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
@@ -74,12 +74,14 @@ class Request:
         spec: the data set's definition.
         data: the data folder.
         options: what the user forces.
+        rows: lists of lines that another format has read already.
     """
 
     files: Mapping[str, Path]
     spec: VideoDatasetSpec
     data: Path
     options: ListOptions
+    rows: dict[Path, RowFile] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,15 @@ import pandas as pd
 
 from neurofocus.errors import VideoError
 from neurofocus.ingest.video.class_names import class_rule
-from neurofocus.ingest.video.listing import Kind, ListedClip, ListOptions
-from neurofocus.ingest.video.media import Folders, Located, MediaIndex, without_suffix
+from neurofocus.ingest.video.listing import ListedClip, ListOptions
+from neurofocus.ingest.video.media import Folders, Kind, Located, MediaIndex, without_suffix
 from neurofocus.ingest.video.recognise import recognise
 from neurofocus.ingest.video.table import CLIP_COLUMNS, ListSource, VideoTable
 from neurofocus.schema.video import VideoDatasetSpec
 
 __all__ = ["load_videos"]
+
+_MAX_CLASSES = 100_000
 
 
 def load_videos(spec: VideoDatasetSpec, data: Path, options: ListOptions | None = None) -> VideoTable:
@@ -53,14 +55,24 @@ def load_videos(spec: VideoDatasetSpec, data: Path, options: ListOptions | None 
     warnings = [*listing.warnings, *rule.warnings]
     if rule.names and spec.num_classes and len(rule.names) != spec.num_classes:
         warnings.append(f"{len(rule.names)} classes ({rule.text}); {spec.title} has {spec.num_classes}")
-    largest = max((max(each) for each in labels if each), default=0)
+    count = len(rule.names) or spec.num_classes or _largest(labels, opened.reason) + 1
     return VideoTable(
         _frame(listing.clips, labels, places),
         rule.names,
-        len(rule.names) or spec.num_classes or largest + 1,
+        count,
         source,
         tuple(dict.fromkeys(warnings)),
     )
+
+
+def _largest(labels: Sequence[tuple[int, ...]], reason: str) -> int:
+    """Return the largest class index where nothing else says how many classes there are."""
+    largest = max((max(each) for each in labels if each), default=0)
+    if largest >= _MAX_CLASSES:
+        raise VideoError(
+            f"{reason}: the label {largest} is no class index; give a list whose last field counts classes from 0"
+        )
+    return largest
 
 
 def _kinds(prefers: Kind, forced: Kind | None) -> tuple[Kind, ...]:

@@ -6,15 +6,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
-
-from neurofocus.ingest.video.listing import Kind
+from typing import Literal, NamedTuple
 
 __all__ = [
     "IMAGE_SUFFIXES",
     "VIDEO_SUFFIXES",
     "FolderListing",
     "Folders",
+    "Kind",
     "Located",
     "MediaIndex",
     "clean_name",
@@ -22,6 +21,7 @@ __all__ = [
     "without_suffix",
 ]
 
+Kind = Literal["file", "frames"]
 # In order of preference where a clip lies there in several containers.
 VIDEO_SUFFIXES = (
     ".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ogv", ".ts",
@@ -150,7 +150,8 @@ def clean_name(name: str) -> str:
 
 def without_suffix(name: str) -> str:
     """Return a name without its video suffix; other dots are part of the name."""
-    return next((name[: -len(end)] for end in VIDEO_SUFFIXES if name.lower().endswith(end)), name)
+    stem, dot, end = name.rpartition(".")
+    return stem if stem and f"{dot}{end.lower()}" in VIDEO_SUFFIXES else name
 
 
 def folded(name: str) -> str:
@@ -162,7 +163,7 @@ def _read(folder: str) -> FolderListing | None:
     try:
         with os.scandir(folder) as found:
             entries = {entry.name: entry.is_dir() for entry in found if _is_there(entry)}
-    except OSError:
+    except (OSError, ValueError):  # no such folder; or a name that no folder can have
         return None
     videos: dict[str, str] = {}
     for name in sorted(entries, key=_preference):

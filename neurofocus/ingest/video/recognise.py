@@ -11,6 +11,7 @@ from neurofocus.ingest.video.found import check_given, find_lists, list_files, r
 from neurofocus.ingest.video.listing import ListOptions, NotThisFormat, Opened, Request
 from neurofocus.ingest.video.media import Folders
 from neurofocus.ingest.video.row_lists import open_row_list
+from neurofocus.ingest.video.rows import RowFile
 from neurofocus.ingest.video.tree import open_folders
 from neurofocus.schema.video import ListFormat, VideoDatasetSpec
 
@@ -48,13 +49,14 @@ def recognise(
     files = list_files(data, folders)
     tried: dict[str, str] = {}
     fitting: list[tuple[Opened, Mapping[str, Path]]] = []
+    rows: dict[Path, RowFile] = {}
     for name in _wanted(spec, options):
         found = find_lists(spec.formats[name], files, options.lists)
         if name == "folders" or found is None:
             continue
         refuse_other_lists(spec.other_lists, found.values())
         try:
-            fitting.append((_OPENERS[name](Request(found, spec, data, options)), found))
+            fitting.append((_OPENERS[name](Request(found, spec, data, options, rows)), found))
         except (NotThisFormat, VideoError) as error:
             tried[name] = str(error)
     if not fitting and not tried and "folders" in _wanted(spec, options):

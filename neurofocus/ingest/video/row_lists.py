@@ -56,11 +56,14 @@ def open_row_list(name: RowFormat, request: Request) -> Opened:
         NotThisFormat: with the number of fields that speaks against it.
         VideoError: if a line cannot be read at all.
     """
-    lists: dict[Split, RowFile] = {
-        split: read_rows(request.files[split], request.options.separator)
-        for split in SPLITS
-        if split in request.files
-    }
+    lists: dict[Split, RowFile] = {}
+    for split in SPLITS:
+        if (path := request.files.get(split)) is not None:
+            if path not in request.rows:
+                request.rows[path] = read_rows(path, request.options.separator)
+            lists[split] = request.rows[path]
+    if not lists:
+        raise NotThisFormat("no list of one split")
     reading = _Reading(name, request.spec.multi_label, request.options.format == name)
     _require_widths(reading, lists)
     first = next(iter(lists.values()))

@@ -1,6 +1,5 @@
 """Lines "PATH numbers…" of list files, whatever separates the fields; a path may hold spaces."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import NamedTuple
 
 from neurofocus.errors import VideoError
 from neurofocus.ingest.video.media import clean_name
-from neurofocus.ingest.video.text import is_integer, read_lines, shown
+from neurofocus.ingest.video.text import cells, is_integer, read_lines, shown
 
 __all__ = ["Row", "RowFile", "fields_of", "read_rows"]
 
@@ -100,8 +99,7 @@ def fields_of(line: str, separator: str) -> list[str]:
         while count < len(tokens) - 1 and is_integer(tokens[-1 - count]):
             count += 1
         return [line.rsplit(None, count)[0], *tokens[len(tokens) - count :]] if count else [line]
-    cells = next(csv.reader([line], delimiter=separator)) if '"' in line else line.split(separator)
-    fields = [cell.strip() for cell in cells]
+    fields = cells(line, separator)
     while len(fields) > 1 and not fields[-1]:
         fields.pop()
     return fields
@@ -154,11 +152,12 @@ def _row(path: Path, line: int, fields: list[str], named: bool, separator: str) 
     while count < len(fields) - 1 and is_integer(fields[-1 - count]):
         count += 1
     head = separator.join(fields[: len(fields) - count])
-    unclear = len(fields) > 1 and not count and not named
+    # Only a path before numbers may hold the separator; before a name, more fields are another kind of table.
+    unclear = len(fields) - count > 1 and (named or not count)
     if not head or unclear or (name is not None and is_integer(name)):
         wanted = "a class name, as other lines have" if named else "whole numbers"
         raise VideoError(
-            f"{path}: line {line}: {shown(separator.join([*fields, name or '']))} is no path followed by {wanted}; "
+            f"{path}: line {line}: {shown(separator.join([*fields, *([name] if name else [])]))} is no path followed by {wanted}; "
             "mend or remove the line"
         )
     return Row(line, clean_name(head), tuple(int(field) for field in fields[len(fields) - count :]), name)

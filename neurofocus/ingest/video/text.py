@@ -1,20 +1,22 @@
 """List files as people have them: byte-order marks, Windows line ends, blank lines and trailing spaces are no matter."""
 
 import codecs
+import csv
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from neurofocus.errors import VideoError
 
-__all__ = ["Lines", "is_integer", "read_json", "read_lines", "shown"]
+__all__ = ["Lines", "cells", "is_integer", "read_json", "read_lines", "shown"]
 
 Lines = list[tuple[int, str]]
 
 _ENDS = re.compile(r"\r\n|\r|\n")
-_INTEGER = re.compile(r"-?[0-9]+")
 _MAX_SHOWN = 60
+_MAX_DIGITS = 18  # of numbers that tables can hold
 
 
 def read_lines(path: Path) -> Lines:
@@ -48,7 +50,17 @@ def read_json(path: Path) -> Any:
 
 def is_integer(text: str) -> bool:
     """Whether a field is a whole number in plain digits, such as 12 or -1."""
-    return _INTEGER.fullmatch(text) is not None
+    digits = text[1:] if text[:1] == "-" else text
+    return digits.isdecimal() and digits.isascii() and len(digits) <= _MAX_DIGITS
+
+
+def cells(line: str, separator: str) -> list[str]:
+    """Return the fields of a line without spaces at their ends; quotes protect separators."""
+    parts = line.split(separator)
+    if '"' in line:
+        with suppress(csv.Error):  # a "field" of megabytes: no table of ours
+            parts = next(csv.reader([line], delimiter=separator, skipinitialspace=True))
+    return [part.strip() for part in parts]
 
 
 def shown(value: object) -> str:

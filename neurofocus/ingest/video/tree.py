@@ -8,7 +8,6 @@ from functools import partial
 from neurofocus.errors import VideoError
 from neurofocus.ingest.video.listing import (
     SPLITS,
-    Kind,
     ListedClip,
     Listing,
     NotThisFormat,
@@ -16,7 +15,7 @@ from neurofocus.ingest.video.listing import (
     Request,
     Split,
 )
-from neurofocus.ingest.video.media import IMAGE_SUFFIXES, FolderListing, Folders
+from neurofocus.ingest.video.media import IMAGE_SUFFIXES, FolderListing, Folders, Kind
 from neurofocus.ingest.video.split import SPLIT_FILE, kept_split
 
 __all__ = ["open_folders"]
@@ -113,7 +112,14 @@ def open_folders(request: Request, folders: Folders) -> Opened:
         divided = [(split, tree) for split, tree in trees if tree is not None]
         if divided:
             counts = ", ".join(f"{tree.base}: {len(tree.clips)} classes" for _, tree in divided)
-            return Opened("folders", f"class folders in {counts}", partial(_divided, divided), folders=(".",))
+            left = [
+                posixpath.normpath(f"{base}/{name}")
+                for name, (_, tree) in zip(names, trees, strict=True)
+                if not tree
+            ]
+            return Opened(
+                "folders", f"class folders in {counts}", partial(_divided, divided, left), folders=(".",)
+            )
         if (tree := reader.tree(base)) is not None:
             names_shown = ", ".join(list(tree.clips)[:4])
             reason = f"{len(tree.clips)} class folders in {base!r} ({names_shown})"
@@ -133,7 +139,7 @@ def _bases(reader: _Reader, places: Sequence[str]) -> Iterator[str]:
         yield base
 
 
-def _divided(trees: Iterable[tuple[Split, _Tree]]) -> Listing:
+def _divided(trees: Iterable[tuple[Split, _Tree]], left: Sequence[str]) -> Listing:
     ordered = sorted(trees, key=lambda item: SPLITS.index(item[0]))
     clips = [
         ListedClip((path,), split, (label,), path, kind=kind)
@@ -142,7 +148,8 @@ def _divided(trees: Iterable[tuple[Split, _Tree]]) -> Listing:
         for path, kind in members.items()
     ]
     names = tuple(sorted({label for _, tree in ordered for label in tree.clips}))
-    return Listing(clips, names, _ignored(tree for _, tree in ordered))
+    without = tuple(f"{name}: no two class folders with clips; the folder is left out" for name in left)
+    return Listing(clips, names, (*without, *_ignored(tree for _, tree in ordered)))
 
 
 def _undivided(request: Request, tree: _Tree) -> Listing:
