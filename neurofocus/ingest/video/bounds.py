@@ -22,12 +22,14 @@ def check_table(table: VideoTable) -> tuple[list[Finding], list[Finding]]:
     """Return what refuses the clips of a table, and what to warn of. No file is looked at.
 
     Refused: a clip in two splits (leak), a clip twice in a split with different labels, labels beyond the classes,
-    training clips without a label. Warned of: a clip twice in a split, classes without clips, clips of no frames.
+    training clips without a label. Warned of: a clip twice in a split, a test list that is the validation list,
+    parts of a file in two splits, classes without clips, clips of no frames.
     """
-    refusals = [*_leaks(table.clips), *_outside(table), *_unlabelled(table.clips)]
+    refusals = list(_outside(table))
     warnings = [*_shared_files(table.clips), *_empty_classes(table), *_no_frames(table.clips)]
-    for finding, refused in _repeats(table.clips):
-        (refusals if refused else warnings).append(finding)
+    for found in (_leaks, _repeats, _unlabelled):
+        for finding, refused in found(table.clips):
+            (refusals if refused else warnings).append(finding)
     return refusals, warnings
 
 
@@ -71,15 +73,20 @@ def count_warnings(table: VideoTable, official: Sequence[OfficialCount]) -> list
     return [Finding("official counts", text, {"found": found})]
 
 
-def _leaks(clips: pd.DataFrame) -> Iterator[Finding]:
+def _leaks(clips: pd.DataFrame) -> Iterator[tuple[Finding, bool]]:
+    """Yield clips in two splits. PySlowFast wants a test list, and people copy the validation list: that may be."""
+    validation, test = (
+        set(clips.loc[clips["split"] == split, "clip_id"]) for split in ("validation", "test")
+    )
+    if validation and validation == test:
+        text = "the test list is the validation list: what is chosen on it is also scored on it"
+        yield Finding("same list", text, {"clips": len(test)}), False
+        clips = clips[clips["split"] != "test"]
     for column in ("clip_id", "path"):
         leaked = _in_two_splits(clips, [column, *_PART])
         if len(leaked):
-            yield Finding(
-                "leak",
-                f"leak: {len(leaked)} clips are in two splits ({_first(leaked)}); remove them from one of the lists",
-                {"clips": len(leaked)},
-            )
+            text = f"leak: {len(leaked)} clips are in two splits ({_first(leaked)})"
+            yield Finding("leak", f"{text}; remove them from one list", {"clips": len(leaked)}), True
             return
 
 
@@ -138,14 +145,18 @@ def _outside(table: VideoTable) -> Iterator[Finding]:
     )
 
 
-def _unlabelled(clips: pd.DataFrame) -> Iterator[Finding]:
-    bare = clips.loc[(clips["labels"].map(len) == 0) & (clips["split"] == "train"), "clip_id"]
-    if len(bare):
-        yield Finding(
-            "no label",
-            f"{len(bare)} training clips have no label ({_first(bare)}); remove them from the list",
-            {"clips": len(bare)},
-        )
+def _unlabelled(clips: pd.DataFrame) -> Iterator[tuple[Finding, bool]]:
+    """Yield splits with clips without a label; a split without any label at all is there to be predicted."""
+    bare = clips["labels"].map(len) == 0
+    for split in SPLITS:
+        own = clips["split"] == split
+        names = clips.loc[own & bare, "clip_id"]
+        if len(names) and (split == "train" or not bare[own].all()):
+            text = f"{split}: {len(names)} of {own.sum()} clips have no label ({_first(names)})"
+            yield (
+                Finding("no label", f"{text}; remove them from the list", {"clips": len(names)}),
+                split == "train",
+            )
 
 
 def _empty_classes(table: VideoTable) -> Iterator[Finding]:

@@ -53,8 +53,8 @@ class ClassRule:
         place = exact.get(label, loose.get(same_name(label), -1))
         if place < 0:
             raise VideoError(
-                f"{where}: label {shown(label)} is none of the {len(self.names)} classes ({self.text}); mend the label or "
-                "give the class file that belongs to the list (--list classes=FILE)"
+                f"{where}: label {shown(label)} is none of the {len(self.names)} classes ({self.text}); mend the label "
+                "or give the class file that belongs to the list (--list classes=FILE)"
             )
         return place
 

@@ -69,11 +69,9 @@ def open_row_list(name: RowFormat, request: Request) -> Opened:
     first = next(iter(lists.values()))
     row = first.rows[0]
     example = first.separator.join([row.path, *map(str, row.numbers), *([row.name] if row.name else [])])
-    more = " [LABEL…]" if reading.multi else ""
-    reason = (
-        f"{first.path.name}: {len(first.rows)} lines {_LOOKS[name]}{more} divided by {_SIGNS.get(first.separator, shown(first.separator))}, "
-        f"such as {shown(example)}"
-    )
+    looks = _LOOKS[name] + (" [LABEL…]" if reading.multi else "")
+    sign = _SIGNS.get(first.separator, shown(first.separator))
+    reason = f"{first.path.name}: {len(first.rows)} lines {looks} divided by {sign}, such as {shown(example)}"
     return Opened(
         name,
         reason,

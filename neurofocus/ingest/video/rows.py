@@ -155,9 +155,9 @@ def _row(path: Path, line: int, fields: list[str], named: bool, separator: str) 
     # Only a path before numbers may hold the separator; before a name, more fields are another kind of table.
     unclear = len(fields) - count > 1 and (named or not count)
     if not head or unclear or (name is not None and is_integer(name)):
+        text = shown(separator.join([*fields, *([name] if name else [])]))
         wanted = "a class name, as other lines have" if named else "whole numbers"
         raise VideoError(
-            f"{path}: line {line}: {shown(separator.join([*fields, *([name] if name else [])]))} is no path followed by {wanted}; "
-            "mend or remove the line"
+            f"{path}: line {line}: {text} is no path followed by {wanted}; mend or remove the line"
         )
     return Row(line, clean_name(head), tuple(int(field) for field in fields[len(fields) - count :]), name)

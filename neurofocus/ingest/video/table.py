@@ -78,8 +78,8 @@ class VideoTable:
         if not self.classes:
             note = f" ({self.source.class_note})" if self.source.class_note else ""
             raise VideoError(
-                f"{self.source.files[0]}: {purpose} needs class names, but {self.source.class_rule}{note}; give the class "
-                "file that belongs to the lists (--list classes=FILE)"
+                f"{self.source.files[0]}: {purpose} needs class names, but {self.source.class_rule}{note}; give the "
+                "class file that belongs to the lists (--list classes=FILE)"
             )
         return self.classes
 

@@ -214,6 +214,28 @@ def test_a_copy_in_another_split_is_a_leak_and_a_namesake_is_not(tmp_path: Path)
     )
 
 
+def test_a_test_list_that_is_the_validation_list_is_warned_of(tmp_path: Path) -> None:
+    put_text(tmp_path / "test.txt", "b.mp4 1", "c.mp4 0")
+    report = listed(tmp_path, ("a.mp4 0", "d.mp4 1"), ("b.mp4 1", "c.mp4 0"))
+    assert not report.refusals
+    assert "the test list is the validation list" in texts(report)
+    put_text(tmp_path / "test.txt", "b.mp4 1")
+    report = listed(tmp_path, ("a.mp4 0", "d.mp4 1"), ("b.mp4 1", "c.mp4 0"))
+    assert "leak: 1 clips are in two splits (b)" in report.refusals[0].text
+    put_text(tmp_path / "test.txt", "b.mp4 1", "c.mp4 0")
+    report = listed(tmp_path, ("a.mp4 0", "b.mp4 1"), ("b.mp4 1", "c.mp4 0"))
+    assert "leak: 1 clips are in two splits (b)" in report.refusals[0].text
+
+
+def test_some_clips_to_score_without_a_label(tmp_path: Path) -> None:
+    put_text(tmp_path / "test.txt", "x.mp4 1", "y.mp4")
+    report = listed(tmp_path, ("a.mp4 0", "b.mp4 1"))
+    assert not report.refusals
+    assert "test: 1 of 2 clips have no label (y)" in texts(report)
+    put_text(tmp_path / "test.txt", "x.mp4", "y.mp4")
+    assert texts(listed(tmp_path, ("a.mp4 0", "b.mp4 1"))) == ""
+
+
 def test_parts_of_one_file_in_two_splits_are_warned_of(tmp_path: Path) -> None:
     report = listed(tmp_path, ("long 0 10 0", "long 10 5 1"), ("long 15 5 1",))
     assert not report.refusals
@@ -245,7 +267,7 @@ def test_training_clips_without_a_label(tmp_path: Path) -> None:
     put_text(tmp_path / "FCVID_VideoName_TrainTestSplit.txt", "a.mp4 train", "b.mp4 test", "c.mp4 train")
     put_text(tmp_path / "FCVID_Label.txt", "0 0", "1 0", "0 1")
     report = check(spec_of("fcvid", num_classes=2), tmp_path)
-    assert "1 training clips have no label (a)" in report.refusals[0].text
+    assert "train: 1 of 2 clips have no label (a)" in report.refusals[0].text
 
 
 def test_classes_without_clips_and_clips_without_frames(tmp_path: Path) -> None:
