@@ -114,7 +114,7 @@ def open_clips(
         try:
             found = _count(row, data, probe, templates, seen)
         except VideoError as error:
-            bad.append(f"{row.path}: {error}")
+            bad.append(f"{row.path}: {_reason(error, data / row.path)}")
             continue
         declared = row.declared()
         # A clip that is part of its file or folder says nothing about what comes after it.
@@ -174,7 +174,10 @@ def frame_folder(folder: Path, templates: Sequence[str] = ()) -> FrameFolder:
 
 
 def same_files(clips: pd.DataFrame, data: Path) -> list[Finding]:
-    """Return files in two splits that have the same name and the same size, and so are likely the same clip."""
+    """Return files in two splits that have the same name and the same size, and so are likely the same clip.
+
+    Only files whose name is in two splits are asked for their size.
+    """
     files = clips[clips["kind"] == "file"].assign(name=lambda rows: rows["path"].map(posixpath.basename))
     in_two = files.groupby("name")["split"].transform("nunique") > 1
     sizes: dict[tuple[str, int], Any] = {}
@@ -203,6 +206,11 @@ def _count(
     found = frame_folder(path, templates)
     seen[found.template] += 1
     return found.count
+
+
+def _reason(error: VideoError, path: Path) -> str:
+    """Return what an error says, without the path or file name that it begins with."""
+    return str(error).removeprefix(f"{path}: ").removeprefix(f"{path.name}: ")
 
 
 def _evenly(rows: pd.DataFrame, limit: int | None) -> pd.DataFrame:

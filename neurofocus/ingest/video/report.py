@@ -68,7 +68,7 @@ class VideoReport:
         splits: figures by split; splits without clips are left out.
         missing: clips that are not there.
         opened: how many clips were opened (decoded a little, or their frames counted).
-        unreadable: clips that are there and cannot be used, with reasons.
+        unreadable: clips that are there and cannot be used as they are (damaged, empty, frames left out), with reasons.
         frames: declared against found numbers of frames.
         templates: frame name template -> how many opened frame folders have it.
         refusals: what makes training on the data wrong, such as a clip in two splits.

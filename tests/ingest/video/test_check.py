@@ -39,7 +39,7 @@ def probe(path: Path) -> Info:
     """Read a number from the file, as a stand-in for a decoder."""
     text = path.read_text()
     if not text.isdecimal():
-        raise VideoError("holds no video stream")
+        raise VideoError(f"{path}: holds no video stream")
     return Info(int(text))
 
 
