@@ -321,11 +321,11 @@ def test_two_hundred_thousand_rows(tmp_path: Path) -> None:
         tmp_path / "train.txt", *(f"{name} {n % 300 + 1} {n % 400}" for n, name in enumerate(names[:190_000]))
     )
     put_text(tmp_path / "val.txt", *(f"{name} 30 {n % 400}" for n, name in enumerate(names[190_000:])))
-    start = time.monotonic()
+    start = time.process_time()
     spec = spec_of("folder")
     table = load_videos(spec, tmp_path, ListOptions(format="frame-list"))
     report = check_videos(table, tmp_path, spec=spec)
-    assert time.monotonic() - start < 60
+    assert time.process_time() - start < 30  # about 8 s; a look at every file by itself would add more than that
     assert (report.missing.count, report.splits["train"].clips, report.splits["train"].files) == (
         0,
         190_000,
