@@ -56,10 +56,20 @@ def write_video(
     hflip: bool = False,
     mux: dict[str, str] | None = None,
     images: Sequence[Pixels] | None = None,
+    yuv: Sequence[Pixels] | None = None,
+    matrix: str = "",
+    full: bool = False,
 ) -> Path:
-    """Write a video of numbered pictures; ``stamps`` are in frames of 1/25 s."""
+    """Write a video of numbered pictures; ``stamps`` are in frames of 1/25 s.
+
+    ``images`` are other pictures, ``yuv`` planes in yuv420p with a colour ``matrix`` named in the file.
+    """
     height, width = size
-    pictures = images or [picture(number, height, width) for number in range(frames)]
+    if yuv is None:
+        pictures = images or [picture(number, height, width) for number in range(frames)]
+        content = [VideoFrame.from_ndarray(image, format="rgb24") for image in pictures]
+    else:
+        content = [VideoFrame.from_ndarray(planes, format="yuv420p") for planes in yuv]
     with av.open(str(path), "w", container_options=mux or {}) as container:
         stream = container.add_stream(
             codec, rate=RATE, options={"g": str(gop)} | OPTIONS.get(codec, {}) | (options or {})
@@ -67,8 +77,10 @@ def write_video(
         stream.width, stream.height, stream.pix_fmt = width, height, pix_fmt or PIX_FMT.get(codec, "yuv420p")
         if rotation is not None:
             stream.set_display_rotation(rotation, hflip=hflip)
-        for number, image in enumerate(pictures):
-            frame = VideoFrame.from_ndarray(image, format="rgb24")
+        if matrix:
+            stream.codec_context.colorspace = {"bt709": 1, "smpte170m": 6}[matrix]
+            stream.codec_context.color_range = 2 if full else 1
+        for number, frame in enumerate(content):
             frame.pts = number if stamps is None else stamps[number]
             frame.time_base = Fraction(1, RATE)
             container.mux(stream.encode(frame))
