@@ -51,6 +51,7 @@ class FoldTraining:
     """What one fold is trained with.
 
     Attributes:
+        name: for messages, such as "fold 1".
         config: optimisation.
         stream: (seed, fold): with epoch and iteration, the source of all randomness.
         training: loader with a stream.
@@ -61,6 +62,7 @@ class FoldTraining:
         watch: called with the record of every finished epoch; what it raises ends the training.
     """
 
+    name: str
     config: TrainConfig
     stream: tuple[int, int]
     training: DataLoader[Batch]
@@ -96,7 +98,7 @@ def train_fold(model: Model, job: FoldTraining, saved: SavedState | None = None)
     engine = quiet_engine(_make_step(state, job, weights))
     length = len(job.training)
     with (
-        EpochProgress(job.stream[1], job.config.epochs, length) as progress,
+        EpochProgress(job.name, job.config.epochs, length) as progress,
         ScalarLog(
             job.folder / "tensorboard", on=job.config.tensorboard and is_main(), first=len(state.history)
         ) as scalars,
@@ -133,7 +135,7 @@ def _start(model: Model, job: FoldTraining, saved: SavedState | None) -> Trainin
     )
     if saved is not None:
         state.restore(saved)
-        _LOGGER.info("fold %d: continues after epoch %d", job.stream[1], len(state.history))
+        _LOGGER.info("%s: continues after epoch %d", job.name, len(state.history))
     return state
 
 
@@ -264,6 +266,6 @@ def _validate(
 def _require_finite(value: float, what: str, job: FoldTraining) -> None:
     if not math.isfinite(value):
         raise DivergedError(
-            f"fold {job.stream[1]}: the {what} is {value}; lower train.learning_rates or set train.grad_clip "
+            f"{job.name}: the {what} is {value}; lower train.learning_rates or set train.grad_clip "
             "(for example --set train.grad_clip=5), or use train.amp=off"
         )

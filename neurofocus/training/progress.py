@@ -22,18 +22,18 @@ class EpochProgress:
     """Shows how far a fold is, on standard error.
 
     Args:
-        fold: counted from 1.
+        name: of the training, such as "fold 1".
         epochs: of the whole training.
         iterations: of an epoch.
     """
 
-    def __init__(self, fold: int, epochs: int, iterations: int) -> None:
-        self.fold = fold
+    def __init__(self, name: str, epochs: int, iterations: int) -> None:
+        self.name = name
         self.epochs = epochs
         self._started = time.perf_counter()
         self._bar = tqdm(
             total=iterations,
-            desc=f"fold {fold}",
+            desc=name,
             unit="batch",
             leave=False,
             file=sys.stderr,
@@ -61,8 +61,8 @@ class EpochProgress:
         now = time.perf_counter()
         self._bar.clear()
         _LOGGER.info(
-            "fold %d  epoch %d/%d  loss %.3f%s%s  kept epoch %d  %.1f s",
-            self.fold,
+            "%s  epoch %d/%d  loss %.3f%s%s  kept epoch %d  %.1f s",
+            self.name,
             record.epoch,
             self.epochs,
             record.losses["total"],

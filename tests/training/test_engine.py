@@ -75,6 +75,7 @@ def make_datasets(*, cases: int = 13) -> tuple[FrameDataset, FrameDataset]:
 def make_job(folder: Path, config: TrainConfig, *, num_workers: int = 0, cases: int = 13) -> FoldTraining:
     training, validation = make_datasets(cases=cases)
     return FoldTraining(
+        name="fold 1",
         config=config,
         stream=(0, 1),
         training=training_loader(training, config.batch_size, num_workers=num_workers),

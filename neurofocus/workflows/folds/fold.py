@@ -167,6 +167,7 @@ def _training(
         batch, share = job.config.train.batch_size, part()
         validation = job.dataset("validation")
         training = FoldTraining(
+            name=f"fold {job.fold}",
             config=job.config.train,
             stream=(job.config.seed, job.fold),
             training=training_loader(
