@@ -97,6 +97,9 @@ class LearningRates(Settings):
 class ObjectiveConfig(Settings):
     """Which terms of Eq. 22 are on (tables 6 and 7 switch them off)."""
 
+    profile: Literal["paper", "released"] = Field(
+        "paper", description="the equations as printed, or what the released training code computes"
+    )
     auxiliary: bool = Field(True, description="Eq. 11")
     diversity: bool = Field(True, description="Eq. 12")
     stop_gradient: bool = Field(True, description="no gradient from the policy into f_G")
@@ -104,6 +107,16 @@ class ObjectiveConfig(Settings):
     size_weight: float = Field(1.0, ge=0, description="alpha of Eq. 15, sizes as fractions of the free range")
     num_mc_samples: int = Field(128, ge=1, description="M of Eq. 19")
     label_smoothing: float = Field(0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _released_is_fixed(self) -> "ObjectiveConfig":
+        switches = (self.auxiliary, self.diversity, self.stop_gradient, self.policy_gradient == "features")
+        if self.profile == "released" and not all(switches):
+            raise ValueError(
+                "profile released goes with auxiliary, diversity and stop_gradient true and policy_gradient "
+                "features, as in the released code; take out what differs, or set profile to paper"
+            )
+        return self
 
 
 class TrainConfig(Settings):
