@@ -32,9 +32,9 @@ class FrameConv3d(nn.Conv3d):
         if input.device.type != "cpu":
             return super().forward(input)
         frames = input.transpose(1, 2).flatten(0, 1)
-        stride, padding = self.stride[1:], (self.padding[1], self.padding[2])
-        maps = functional.conv2d(frames, self.weight[:, :, 0], self.bias, stride, padding)
-        return maps.unflatten(0, (len(input), -1)).transpose(1, 2)
+        padding = [int(side) for side in self.padding[1:]]
+        maps = functional.conv2d(frames, self.weight[:, :, 0], self.bias, self.stride[1:], padding)
+        return maps.view(len(input), -1, *maps.shape[1:]).transpose(1, 2)
 
 
 class TemporalConv3d(nn.Conv3d):
@@ -45,6 +45,6 @@ class TemporalConv3d(nn.Conv3d):
         if input.device.type != "cpu":
             return super().forward(input)
         lines = input.flatten(3)  # [B, C, T, h * w]
-        padding = (self.padding[0], 0)
+        padding = (int(self.padding[0]), 0)
         maps = functional.conv2d(lines, self.weight[..., 0], self.bias, padding=padding, groups=self.groups)
-        return maps.unflatten(3, input.shape[3:])
+        return maps.view(*maps.shape[:3], *input.shape[3:])

@@ -39,9 +39,7 @@ class X3D(Encoder):
     stem_key = "s1.pathway0_stem.conv_xy.weight"
     head_prefixes = ("head.lin_5.", "head.projection.")
 
-    def __init__(
-        self, in_channels: int = 3, *, variant: Literal["s", "m", "l"], width: float = 1.0
-    ) -> None:
+    def __init__(self, in_channels: int = 3, *, variant: Literal["s", "m", "l"], width: float = 1.0) -> None:
         super().__init__()
         dims = [make_divisible(channels * width) for channels in _STAGE_CHANNELS]
         self.s1 = nn.ModuleDict({"pathway0_stem": _Stem(in_channels, dims[0])})
@@ -50,7 +48,9 @@ class X3D(Encoder):
         for dim, repeats in zip(dims, _REPEATS[variant], strict=True):
             blocks = {}
             for index in range(repeats):
-                blocks[f"pathway0_res{index}"] = _Block(channels, dim, first=index == 0, squeeze=index % 2 == 0)
+                blocks[f"pathway0_res{index}"] = _Block(
+                    channels, dim, first=index == 0, squeeze=index % 2 == 0
+                )
                 channels = dim
             stages.append(nn.ModuleDict(blocks))
         self.s2, self.s3, self.s4, self.s5 = stages
@@ -66,7 +66,7 @@ class X3D(Encoder):
         """
         if len(images) % num_frames:
             raise ValueError(f"{len(images)} images are not whole clips of {num_frames} frames")
-        clips = images.unflatten(0, (-1, num_frames)).transpose(1, 2)  # [B, C, T, h, w]
+        clips = images.view(-1, num_frames, *images.shape[1:]).transpose(1, 2)  # [B, C, T, h, w]
         for stage in (self.s1, self.s2, self.s3, self.s4, self.s5):
             for block in stage.values():
                 clips = block(clips)
@@ -85,7 +85,9 @@ class _Stem(nn.Module):
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
         self.conv_xy = FrameConv3d(in_channels, channels, (1, 3, 3), (1, 2, 2), (0, 1, 1), bias=False)
-        self.conv = TemporalConv3d(channels, channels, (5, 1, 1), padding=(2, 0, 0), groups=channels, bias=False)
+        self.conv = TemporalConv3d(
+            channels, channels, (5, 1, 1), padding=(2, 0, 0), groups=channels, bias=False
+        )
         self.bn = nn.BatchNorm3d(channels)
         self.relu = nn.ReLU(inplace=True)
 

@@ -59,16 +59,18 @@ def _our_name(name: str) -> str:
 def _fold_first_shortcut(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Move the normalisation of the first shortcut into its convolution and its bias into the sum's other side.
 
-    A state with some of the tensors missing passes unchanged: whoever compares it with a network names them.
+    A state with some of the tensors missing or misshapen passes unchanged: whoever compares it with a network names them.
     """
     norm = [f"{_SHORTCUT}_bn.{leaf}" for leaf in ("weight", "bias", "running_mean", "running_var")]
     weight_name = f"{_SHORTCUT}.weight"
     if not {*norm, weight_name, _SHORTCUT_SUM} <= state.keys():
         return state
+    weight, sum_bias = state[weight_name], state[_SHORTCUT_SUM]
+    if any(state[name].shape != sum_bias.shape for name in norm) or weight.shape[:1] != sum_bias.shape:
+        return state
     gain, bias, mean, variance = (state[name].double() for name in norm)
     scale = gain / torch.sqrt(variance + _EPS)
     folded = {name: value for name, value in state.items() if not name.startswith(f"{_SHORTCUT}_bn.")}
-    weight, sum_bias = state[weight_name], state[_SHORTCUT_SUM]
     folded[weight_name] = (weight.double() * scale.view(-1, 1, 1, 1, 1)).to(weight.dtype)
     folded[_SHORTCUT_SUM] = (sum_bias.double() + bias - mean * scale).to(sum_bias.dtype)
     return folded
