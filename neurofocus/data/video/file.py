@@ -44,7 +44,7 @@ class VideoFile(FrameSource):
         Args:
             path: The file.
             strict: Raise at the first damage instead of concealing and counting it; decodes without jumps.
-            threads: Of the decoder; by default one in a worker process and one a core elsewhere.
+            threads: Of the decoder; by default one in a worker process and one a core elsewhere; one if strict.
 
         Raises:
             VideoError: if the file is missing, no video, or empty, or its first frame cannot be decoded; in
@@ -52,7 +52,8 @@ class VideoFile(FrameSource):
         """
         self.path = path
         self._strict = strict
-        self._threads = _default_threads() if threads is None else threads
+        # Strict reading must name the damaged packet, which only one thread can.
+        self._threads = 1 if strict else threads or _default_threads()
         self._current: VideoFrame | None = None
         self._reader = PacketReader(path, DecoderSettings(self._threads, strict))
         try:
@@ -69,7 +70,7 @@ class VideoFile(FrameSource):
         self._decoder = Decoder(self._reader, self._index, strict=self._strict)
         self._plain = self._index.keys is None or self._strict
         self._decoder.go_to(int(self._index.starts[0]))
-        first = self._fetch(0, frozenset())
+        first = self._fetch(0)
         check_frame_size(self.path, first.height, first.width)
         self.codec = self._reader.stream.codec_context.name
         self.orientation = orientation_of(first)
@@ -112,14 +113,18 @@ class VideoFile(FrameSource):
 
     def _read_sorted(self, numbers: list[int], out: list[list[Frames]]) -> None:
         wanted = frozenset(self._index.stamps[numbers].tolist())
+        last = int(self._index.stamps[numbers[-1]])
         for number, places in zip(numbers, out, strict=True):
-            frame = self._fetch(number, wanted)
+            frame = self._fetch(number, wanted, last)
             self._upright.write(frame, places[0])
             for place in places[1:]:
                 place[...] = places[0]
 
-    def _fetch(self, number: int, wanted: Collection[int]) -> VideoFrame:
-        """Decode one frame, from where the decoder stands or from a key frame if that is less work."""
+    def _fetch(self, number: int, wanted: Collection[int] = (), until: int | None = None) -> VideoFrame:
+        """Decode one frame, from where the decoder stands or from a key frame if that is less work.
+
+        Before stamp ``until``, frames that are not ``wanted`` may be left out.
+        """
         stamp = int(self._index.stamps[number])
         if self._current is not None and self._decoder.last_stamp == stamp:
             return self._current
@@ -128,10 +133,10 @@ class VideoFile(FrameSource):
         # Frames in flight in other threads are lost by a jump.
         if (last is not None and stamp <= last) or start - self._decoder.next_packet >= self._threads:
             self._decoder.go_to(start)
-        self._current = self._decode_to(stamp, wanted)
+        self._current = self._decode_to(stamp, wanted, None if self._plain else until)
         if self._current is None and not self._plain:
             self._start_plainly()
-            self._current = self._decode_to(stamp, wanted)
+            self._current = self._decode_to(stamp, wanted, None)
         if self._current is None:
             raise refusal(self.path, f"{self._name(number)} cannot be decoded", _COPY_AGAIN)
         return self._current
@@ -139,7 +144,7 @@ class VideoFile(FrameSource):
     def _start_plainly(self) -> None:
         """Decode everything from the first frame on, from now on.
 
-        Some key frames are none (intra refresh), and near damage only this finds what can be found.
+        Near damage only this finds what can be found, and with several threads PyAV loses frames there.
         """
         self._plain = True
         self._threads = 1
@@ -148,9 +153,8 @@ class VideoFile(FrameSource):
         self._decoder = Decoder(self._reader, self._index, strict=self._strict)
         self._decoder.go_to(int(self._index.starts[0]))
 
-    def _decode_to(self, stamp: int, wanted: Collection[int]) -> VideoFrame | None:
+    def _decode_to(self, stamp: int, wanted: Collection[int], until: int | None) -> VideoFrame | None:
         """Decode until a frame is found; return None if the file goes past it."""
-        until = None if self._plain else max(wanted, default=None)
         while (frame := self._decoder.next_frame(wanted=wanted, until=until)) is not None:
             last = self._decoder.last_stamp
             if last is not None and last >= stamp:

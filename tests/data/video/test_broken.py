@@ -55,9 +55,20 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda d: write_audio(d / "a.mp4"),
         "a.mp4: no video stream (it holds audio); give a file with",
     ),
-    "no frames": (lambda d: write_without_frames(d / "a.mp4"), "a.mp4: "),
+    "no frames": (lambda d: write_without_frames(d / "a.mp4"), "a.mp4: no video stream (it holds nothing); "),
+    "a codec that nobody knows": (
+        lambda d: copied(d / "a.mp4", write_video(d / "b.mp4").read_bytes().replace(b"avc1", b"zzzz")),
+        "a.mp4: a video stream without a decoder; convert it to H.264 in MP4",
+    ),
+    "a name that is too long": (
+        lambda d: d / ("n" * 300),
+        ": cannot be read (File name too long); check the path",
+    ),
     "cut before the index": (lambda d: cut(d, ".mp4", 0.6), "cut.mp4: an MP4 without its index (moov)"),
-    "cut in the first frame": (lambda d: cut(d, ".mp4", 0.22, movflags="faststart"), "cut.mp4: "),
+    "cut in the first frame": (
+        lambda d: cut(d, ".mp4", 0.22, movflags="faststart"),
+        "cut.mp4: no frame that can be shown; ",
+    ),
     "a folder without frames": (
         lambda d: d,
         ": a folder without numbered frames (0 pictures); give a folder",
