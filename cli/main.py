@@ -13,7 +13,7 @@ import typer
 from neurofocus import __version__
 from neurofocus.errors import NeurofocusError
 
-from . import cohort
+from . import cohort, video
 from .cv import cv
 from .output import print_error
 from .predict import predict
@@ -38,6 +38,7 @@ app.command()(predict)
 app.command()(prepare)
 app.add_typer(cohort.app, name="cohort")
 app.command()(tune)
+app.add_typer(video.app, name="video")
 app.command()(profile)
 
 

@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from neurofocus.ingest.flow import FlowStep
     from neurofocus.workflows.cross_validate import CrossValidationResult
 
-__all__ = ["flow_lines", "print_error", "print_json", "print_warning", "set_up_logging", "summary_lines"]
+__all__ = [
+    "flow_lines",
+    "print_error",
+    "print_json",
+    "print_warning",
+    "set_up_logging",
+    "summary_lines",
+    "video_lines",
+]
 
 _HEADLINES = ("balanced_accuracy", "roc_auc", "accuracy", "sensitivity", "specificity")
 
@@ -96,3 +104,19 @@ def _expectation_lines(expectations: Iterable[Mapping[str, Any]]) -> list[str]:
                 "confound (site, age, processing) before believing it"
             )
     return lines
+
+
+def video_lines(metrics: Mapping[str, Any], files: Mapping[str, Any]) -> list[str]:
+    """Return the few lines a person reads after an evaluation of videos."""
+    lines = [f"{metrics['dataset']}, {metrics['split']} split: {metrics['n_videos']} videos"]
+    if metrics["synthetic"]:
+        lines.insert(0, "SYNTHETIC videos: these numbers say nothing about real ones.")
+    for name, entry in metrics["pooled"].items():
+        bounds = f"(95 % interval {entry['low']:.4f} to {entry['high']:.4f})"
+        lines.append(
+            f"{name:<18} {entry['value']:.4f}  {bounds}, class shares {metrics['baseline'][name]:.4f}"
+        )
+    lines.append(
+        f"GFLOPs a video     {metrics['steps'][-1]['gflops']:.3f}  (1e9 multiply-adds, {metrics['crops']} crops)"
+    )
+    return lines + [f"{kind:<18} {path}" for kind, path in files.items()]

@@ -14,12 +14,21 @@ from torch import Tensor
 
 from neurofocus.errors import BundleError
 from neurofocus.files import atomic_folder, write_bytes
+from neurofocus.model.build import Model, build_model
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.resources import resource_path
 from neurofocus.schema.bundle import BundleManifest, FoldEntry
 from neurofocus.schema.model import without_initial_weights
 
-__all__ = ["INTENDED_USE", "ModelBundle", "default_bundle", "load_bundle", "pack_weights", "save_bundle"]
+__all__ = [
+    "INTENDED_USE",
+    "ModelBundle",
+    "default_bundle",
+    "load_bundle",
+    "pack_weights",
+    "read_bundle",
+    "save_bundle",
+]
 
 INTENDED_USE = (
     "Research use only. Not a medical device; not for diagnosis or for any decision about a person."
@@ -30,7 +39,7 @@ _BLANK = "0" * 64
 
 @dataclass(frozen=True)
 class ModelBundle:
-    """A loaded bundle: its manifest and one model a fold, in evaluation mode."""
+    """A loaded bundle for scans: its manifest and one model a fold, in evaluation mode."""
 
     manifest: BundleManifest
     models: tuple[UniAdaFocus, ...]
@@ -82,7 +91,23 @@ def save_bundle(folder: Path, manifest: BundleManifest, weights: list[bytes]) ->
 
 
 def load_bundle(folder: Path, device: torch.device | str = "cpu") -> ModelBundle:
-    """Read and verify a bundle.
+    """Read and verify a bundle for scans.
+
+    Raises:
+        BundleError: as ``read_bundle``, or it is one for videos.
+    """
+    manifest, models = read_bundle(folder, device)
+    scanners = tuple(model for model in models if isinstance(model, UniAdaFocus))
+    if manifest.config.dataset is not None or len(scanners) < len(models):
+        raise BundleError(
+            f"{folder}: is a bundle for videos ({manifest.name}); use 'neurofocus video predict', or give the folder "
+            "'bundle' of a finished 'neurofocus cv'"
+        )
+    return ModelBundle(manifest, scanners, manifest.sha256)
+
+
+def read_bundle(folder: Path, device: torch.device | str = "cpu") -> tuple[BundleManifest, tuple[Model, ...]]:
+    """Read and verify any bundle: its manifest, and its models in evaluation mode.
 
     Raises:
         BundleError: a file is missing or damaged, or the manifest is not one of ours.
@@ -92,7 +117,7 @@ def load_bundle(folder: Path, device: torch.device | str = "cpu") -> ModelBundle
         text = path.read_bytes()
     except OSError:
         raise BundleError(
-            f"{folder}: not a bundle (no readable {_MANIFEST}); give the folder 'bundle' of a finished 'neurofocus cv'"
+            f"{folder}: not a bundle (no readable {_MANIFEST}); give the folder 'bundle' of a finished 'neurofocus cv' or 'neurofocus video train'"
         ) from None
     try:
         manifest = BundleManifest.model_validate_json(text)
@@ -105,13 +130,12 @@ def load_bundle(folder: Path, device: torch.device | str = "cpu") -> ModelBundle
     blank = text.replace(manifest.sha256.encode(), _BLANK.encode(), 1)
     if hashlib.sha256(blank).hexdigest() != manifest.sha256:
         raise BundleError(f"{path}: damaged or edited (its SHA-256 does not fit); copy the bundle again")
-    models = tuple(_load_model(folder, entry, manifest, device) for entry in manifest.folds)
-    return ModelBundle(manifest, models, manifest.sha256)
+    return manifest, tuple(_load_model(folder, entry, manifest, device) for entry in manifest.folds)
 
 
 def _load_model(
     folder: Path, entry: FoldEntry, manifest: BundleManifest, device: torch.device | str
-) -> UniAdaFocus:
+) -> Model:
     path = folder / entry.file
     try:
         data = path.read_bytes()
@@ -124,7 +148,7 @@ def _load_model(
         )
     try:
         state = {name: _widen(value) for name, value in load_tensors(data).items()}
-        model = UniAdaFocus(without_initial_weights(manifest.config.model))
+        model = build_model(without_initial_weights(manifest.config.model))
         model.load_state_dict(state)
     except (SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]

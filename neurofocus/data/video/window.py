@@ -45,8 +45,10 @@ class FrameWindow(FrameSource):
 
     def timestamps(self, indices: Sequence[int]) -> NDArray[np.float64]:
         """Return when these frames are shown, in seconds after the window's first frame [n]."""
-        seconds = self._source.timestamps([self._start, *(self._start + index for index in self._checked(indices))])
-        return seconds[1:] - seconds[0]
+        seconds = self._source.timestamps(
+            [self._start, *(self._start + index for index in self._checked(indices))]
+        )
+        return np.asarray(seconds[1:] - seconds[0])
 
     def unreadable(self) -> tuple[str, ...]:
         """Decode the whole source and name each frame that cannot be decoded."""

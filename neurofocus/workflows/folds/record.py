@@ -15,7 +15,7 @@ from neurofocus.tables import read_tsv, write_tsv
 from neurofocus.training.state import EpochRecord, TrainingState
 from neurofocus.workflows.bundle import pack_weights
 
-__all__ = ["BEST_WEIGHTS", "FoldResult", "finished_fold", "mark_done", "write_outputs"]
+__all__ = ["BEST_WEIGHTS", "FoldResult", "finished_fold", "history_table", "mark_done", "write_outputs"]
 
 BEST_WEIGHTS = "best.safetensors"
 _DONE = "DONE"
@@ -106,7 +106,7 @@ def write_outputs(
     best = state.best
     write_bytes(folder / BEST_WEIGHTS, pack_weights(state.best_weights, "float32"))
     write_tsv(folder / _PREDICTIONS, predictions)
-    write_tsv(folder / _HISTORY, _history_table(state.history))
+    write_tsv(folder / _HISTORY, history_table(state.history))
     chosen = {
         "best_epoch": best.epoch,
         "epochs": len(state.history),
@@ -122,7 +122,8 @@ def mark_done(folder: Path, identity: Mapping[str, Any]) -> None:
     write_json(folder / _DONE, {**identity, "files": hashes})
 
 
-def _history_table(history: Sequence[EpochRecord]) -> pd.DataFrame:
+def history_table(history: Sequence[EpochRecord]) -> pd.DataFrame:
+    """Return the content of history.tsv: one row an epoch."""
     rows = []
     for record in history:
         row = asdict(record)

@@ -96,7 +96,9 @@ def write_evaluation(out: Path, found: VideoEvaluation) -> dict[str, Path]:
     }
     write_tsv(files["predictions"], found.predictions)
     with atomic_write(files["logits"]) as temporary, temporary.open("wb") as stream:
-        np.savez_compressed(stream, logits=found.logits, clip_id=found.predictions["clip_id"].to_numpy(dtype=str))
+        np.savez_compressed(
+            stream, logits=found.logits, clip_id=found.predictions["clip_id"].to_numpy(dtype=str)
+        )
     measure = found.metrics["judged_by"]
     points = _curve(found.metrics["steps"], measure)
     with atomic_write(files["curve table"]) as temporary:
@@ -119,6 +121,7 @@ def _circumstances(
     """Return what a reader of the figures must know besides them."""
     return {
         "dataset": data.spec.name,
+        "synthetic": data.synthetic,
         "split": split,
         "judged_by": data.spec.metric,
         "loss_profile": config.train.objective.profile,
@@ -133,13 +136,13 @@ def _circumstances(
 
 def _predictions(scores: VideoScores, classes: Sequence[str], gflops: float) -> pd.DataFrame:
     last = scores.probabilities[:, -1]
-    order = np.argsort(-last, axis=1, kind="stable")[:, :_SHOWN_CLASSES]
+    order = np.argsort(-last, axis=1, kind="stable")[:, :_SHOWN_CLASSES].tolist()
     return pd.DataFrame(
         {
             "clip_id": list(scores.cases),
-            "labels": [";".join(classes[k] for k in np.flatnonzero(row)) for row in scores.targets],
+            "labels": [";".join(classes[int(k)] for k in np.flatnonzero(row)) for row in scores.targets],
             "predicted": [classes[row[0]] for row in order],
-            "probability": last[np.arange(len(last)), order[:, 0]],
+            "probability": last.max(1),
             "top5": [";".join(classes[k] for k in row) for row in order],
             "gflops": gflops,
         }
@@ -150,6 +153,8 @@ def _curve(steps: Sequence[dict[str, Any]], measure: str) -> list[CurvePoint]:
     """Return one point a cost: of steps that cost the same, the last one knows the most."""
     by_cost = {step["gflops"]: step for step in steps}
     return [
-        CurvePoint("every video to the same step", cost, *(step[measure][key] for key in ("value", "low", "high")))
+        CurvePoint(
+            "every video to the same step", cost, *(step[measure][key] for key in ("value", "low", "high"))
+        )
         for cost, step in by_cost.items()
     ]

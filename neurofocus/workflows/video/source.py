@@ -24,6 +24,7 @@ from neurofocus.ingest.video.table import VideoTable
 from neurofocus.schema.load import load_video_spec
 from neurofocus.schema.run import RunConfig
 from neurofocus.schema.video import VideoDatasetSpec
+from neurofocus.workflows.cohort.setup import says_synthetic
 
 __all__ = ["ClipOpener", "VideoData", "find_videos"]
 
@@ -84,6 +85,11 @@ class VideoData:
     def classes(self) -> tuple[str, ...]:
         """Class names in index order; their numbers where nobody names them."""
         return self.table.classes or tuple(str(number) for number in range(self.table.num_classes))
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the data set says that it is simulated."""
+        return says_synthetic(self.root)
 
     @property
     def scored_split(self) -> str:
@@ -177,7 +183,9 @@ def find_videos(
     """
     spec = load_video_spec(dataset)
     if not data.is_dir():
-        raise VideoError(f"--data {data}: not a folder; give the folder that holds the lists and clips of {spec.name}")
+        raise VideoError(
+            f"--data {data}: not a folder; give the folder that holds the lists and clips of {spec.name}"
+        )
     table = load_videos(spec, data, options)
     refusals, _ = check_table(table)
     if refusals:
@@ -187,7 +195,7 @@ def find_videos(
         _LOGGER.warning("%s", warning)
     clips = table.clips.drop_duplicates(["clip_id", "split"])
     lost = missing_clips(clips, data.absolute(), Folders()) | clips["clip_id"].isin(_excluded(exclude, clips))
-    left_out = {split: int((lost & (clips["split"] == split)).sum()) for split in SPLITS}
+    left_out: dict[str, int] = {split: int((lost & (clips["split"] == split)).sum()) for split in SPLITS}
     if lost.all():
         raise VideoError(
             f"{data}: none of the {len(clips)} listed clips is there (looked for {clips['path'].iloc[0]}); give the "
@@ -196,7 +204,9 @@ def find_videos(
     if lost.any():
         counts = ", ".join(f"{split} {count}" for split, count in left_out.items() if count)
         names = ", ".join(clips.loc[lost, "path"][:_SHOWN])
-        _LOGGER.warning("%d of %d listed clips are left out (%s; first: %s)", lost.sum(), len(lost), counts, names)
+        _LOGGER.warning(
+            "%d of %d listed clips are left out (%s; first: %s)", lost.sum(), len(lost), counts, names
+        )
     return VideoData(spec, replace(table, clips=clips[~lost]), data.absolute(), left_out, strict)
 
 
@@ -206,7 +216,9 @@ def _excluded(path: Path | None, clips: pd.DataFrame) -> set[str]:
     try:
         names = {line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()}
     except (OSError, ValueError):
-        raise ConfigError(f"--exclude {path}: not a readable text file; give one clip identifier a line") from None
+        raise ConfigError(
+            f"--exclude {path}: not a readable text file; give one clip identifier a line"
+        ) from None
     unknown = sorted(names - set(clips["clip_id"]))
     if unknown:
         raise ConfigError(

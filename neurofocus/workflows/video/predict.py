@@ -1,0 +1,171 @@
+"""``neurofocus video predict``: the likeliest classes of a clip, a movie and a sheet of what was looked at."""
+
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from neurofocus import __version__
+from neurofocus.data.video.augment import evaluation_crops
+from neurofocus.data.video.dataset import evaluation_clip
+from neurofocus.data.video.file import VideoFile
+from neurofocus.data.video.reader import open_video
+from neurofocus.data.video.sampling import StreamIndices
+from neurofocus.data.video.source import FrameSource
+from neurofocus.explain.video.clip import ExplainedClip
+from neurofocus.explain.video.movie import write_clip_movie
+from neurofocus.explain.video.sheet import write_clip_sheet
+from neurofocus.files import mendable, write_json
+from neurofocus.model.cost import measure_cost
+from neurofocus.model.outputs import ModelOutput
+from neurofocus.training.inference import evaluating
+from neurofocus.workflows.video.bundle import VideoModel
+
+__all__ = ["ClipPrediction", "clip_stem", "predict_clip"]
+
+_SYNTHETIC = "SYNTHETIC: the model was trained on simulated videos"
+
+
+@dataclass(frozen=True)
+class ClipPrediction:
+    """The answer for one clip.
+
+    Attributes:
+        document: the content of STEM_prediction.json.
+        files: what was written, by kind; empty if nothing was.
+    """
+
+    document: dict[str, Any]
+    files: dict[str, Path]
+
+    def summary_lines(self) -> list[str]:
+        """Return the few lines a person reads."""
+        shown = ", ".join(f"{entry['class']} {entry['probability']:.3f}" for entry in self.document["top"])
+        lines = [f"{self.document['clip']}: {shown}  ({self.document['gflops']:.2f} GFLOPs)"]
+        lines += [f"  warning: {line}" for line in self.document["warnings"]]
+        return lines + [f"  {kind:<10} {path}" for kind, path in self.files.items()]
+
+
+def clip_stem(path: Path) -> str:
+    """Return what the files of a clip's prediction are named after."""
+    name = path.name if path.is_dir() else path.stem
+    return re.sub(r"[^\w.-]+", "_", name) or "clip"
+
+
+def predict_clip(
+    path: Path, video: VideoModel, *, out: Path | None, top: int = 5, strict: bool = False
+) -> ClipPrediction:
+    """Predict one clip: a video file or a folder of frames.
+
+    Args:
+        path: the clip.
+        video: the model.
+        out: where the files go; none: nothing is written.
+        top: how many classes are named.
+        strict: refuse a damaged file instead of naming its damage.
+
+    Raises:
+        VideoError: the clip cannot be read.
+    """
+    with open_video(path, strict=strict) as source:
+        config = video.config.video.model_copy(update={"test_crops": 1})
+        frames, glance_frames, chosen = evaluation_clip(source, config, video.config.model)
+        output = _run(video, frames, glance_frames)
+        clip = _explained(clip_stem(path), source, video, output, chosen, top)
+        document = _document(clip, source, video)
+        files = {} if out is None else _write(out, clip, document)
+    return ClipPrediction(document, files)
+
+
+def _run(video: VideoModel, frames: torch.Tensor, glance_frames: torch.Tensor | None) -> ModelOutput:
+    device = next(video.model.parameters()).device
+    streams = [stream.unsqueeze(0).to(device) for stream in (frames, glance_frames) if stream is not None]
+    with evaluating(video.model):
+        output: ModelOutput = video.model(*streams)
+    return output
+
+
+def _explained(
+    title: str,
+    source: FrameSource,
+    video: VideoModel,
+    output: ModelOutput,
+    chosen: StreamIndices,
+    top: int,
+) -> ExplainedClip:
+    model = video.config.model
+    probabilities = output.logits[0, -1].double().softmax(-1).cpu().numpy()
+    order = np.argsort(-probabilities, kind="stable")[:top].tolist()
+    names = video.classes or tuple(f"class {number}" for number in range(model.num_classes))
+    group = model.num_frames // model.num_glance_frames
+    glance = chosen.frames[group // 2 :: group] if chosen.glance is None else chosen.glance
+    timed = isinstance(source, VideoFile)
+    return ExplainedClip(
+        title=title,
+        answers=tuple((names[k], float(probabilities[k])) for k in order),
+        gflops=measure_cost(model).gflops,
+        notes=(_SYNTHETIC,) if video.synthetic else (),
+        source=source,
+        seconds=source.timestamps(range(source.num_frames)) if timed else None,
+        crop=evaluation_crops(source.frame_size, model.frame_size, video.config.video)[0],
+        view_size=model.frame_size,
+        glance=glance,
+        weights=output.frame_weights[0].double().cpu().numpy(),
+        chosen=chosen.frames[output.frame_indices[0].cpu().numpy()],
+        boxes=output.boxes[0].double().cpu().numpy(),
+    )
+
+
+def _document(clip: ExplainedClip, source: FrameSource, video: VideoModel) -> dict[str, Any]:
+    """Return the content of STEM_prediction.json; boxes are in pixels of the stored frame."""
+    height, width = source.frame_size
+    rows = zip(clip.chosen.tolist(), clip.corners(height, width).tolist(), strict=True)
+    return {
+        "clip": clip.title,
+        "top": [{"class": name, "probability": value} for name, value in clip.answers],
+        "gflops": clip.gflops,
+        "gflops_unit": "1e9 multiply-adds",
+        "frames": [
+            {
+                "frame": number,
+                "seconds": None if clip.seconds is None else round(float(clip.seconds[number]), 4),
+                "box_left_top_right_bottom": [round(value, 2) for value in box],
+            }
+            for number, box in rows
+        ],
+        "glance": [
+            {"frame": int(number), "weight": float(weight)}
+            for number, weight in zip(clip.glance, clip.weights, strict=True)
+        ],
+        "frame_size": [height, width],
+        "num_frames": source.num_frames,
+        "corrupt_frames": source.corrupt_frames,
+        "warnings": [*clip.notes, *source.warnings],
+        "synthetic": video.synthetic,
+        "model": {**video.source, "neurofocus": __version__},
+    }
+
+
+def _write(out: Path, clip: ExplainedClip, document: dict[str, Any]) -> dict[str, Path]:
+    files = {
+        "prediction": out / f"{clip.title}_prediction.json",
+        "movie": out / f"{clip.title}_focus.mp4",
+        "sheet": out / f"{clip.title}_focus.png",
+    }
+    # Gone first and written last: a prediction.json means that the other files are there and belong to it.
+    with mendable(out):
+        files["prediction"].unlink(missing_ok=True)
+    try:
+        write_clip_movie(files["movie"], clip)
+        write_clip_sheet(files["sheet"], clip)
+        write_json(files["prediction"], document)
+    except BaseException:
+        for path in files.values():
+            with suppress(OSError):  # the first error is the one to tell
+                path.unlink(missing_ok=True)
+        raise
+    return files
