@@ -20,10 +20,7 @@ class Classifier(nn.Module):
     Attributes:
         num_exits: E, the number of exit steps.
         num_global_exits: how many of them, the first ones, need no focus frame.
-        of_clips: whether it classifies whole clips, at a single step.
     """
-
-    of_clips = False
 
     def __init__(self, num_glance_frames: int, num_focus_frames: int, *, reuse_global: bool) -> None:
         super().__init__()
@@ -113,8 +110,6 @@ class ClipClassifier(AverageClassifier):
     It is a linear layer on the concatenated mean features of both encoders, or of f_L's without reuse of global
     features. The parameters are those of `AverageClassifier`.
     """
-
-    of_clips = True
 
     def __init__(
         self,

@@ -196,7 +196,7 @@ def _gflops_under(prefix: str, gflops: Mapping[str, float]) -> float:
 
 
 def _exit_gflops(model: UniAdaFocus | TsmPlus, parts: Mapping[str, PartCost]) -> tuple[float, ...]:
-    if model.classifier.of_clips:
+    if model.config.classifies_clips:
         whole = sum(part.gflops for part in parts.values())
         heads = _exit_heads(model)
         first = parts["global_encoder"].gflops + sum(parts[name].gflops for name in heads)

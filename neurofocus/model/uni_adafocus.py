@@ -148,7 +148,7 @@ class UniAdaFocus(TwoEncoders):
     @property
     def exits_by_head(self) -> bool:
         """Whether FC_G answers after the glance, because f_C classifies whole clips only."""
-        return self.classifier.of_clips and self.config.classifier.reuse_global
+        return self.config.classifies_clips and self.config.classifier.reuse_global
 
     @property
     def needs_global_head(self) -> bool:
