@@ -152,8 +152,9 @@ class UniAdaFocus(TwoEncoders):
     @property
     def exits_by_head(self) -> bool:
         """Whether FC_G answers after the glance, because f_C classifies whole clips only."""
-        return self.config.classifier.kind == "average" and (
-            self.classifier.of_clips and self.config.classifier.reuse_global
+        config = self.config
+        return (
+            config.classifier.kind == "average" and config.classifies_clips and config.classifier.reuse_global
         )
 
     @property

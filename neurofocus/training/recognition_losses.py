@@ -43,7 +43,7 @@ def recognition_losses(
         cross_entropy: the loss.
         objective: which terms are on, and in which form.
     """
-    released = objective.profile == "released" and model.classifier.of_clips
+    released = objective.profile == "released" and model.config.classifies_clips
 
     def constant(features: Tensor) -> Tensor:
         return features.detach() if released else features
@@ -52,13 +52,11 @@ def recognition_losses(
         return logits.mean(1, keepdim=True) if released else logits
 
     logits = [model.classifier(constant(global_features), constant(local)) for local in local_features]
-    none = torch.zeros((), device=global_features.device)
-    global_auxiliary = local_auxiliary = none
+    global_auxiliary = local_auxiliary = torch.zeros((), device=global_features.device)
     # FC_L before FC_G: the order in which dropout drew when the shipped models were trained.
     if objective.auxiliary:
-        local_auxiliary = cross_entropy.mean_of(
-            [consensus(model.local_head(local)) for local in local_features]
-        )
+        local_logits = [consensus(model.local_head(local)) for local in local_features]
+        local_auxiliary = cross_entropy.mean_of(local_logits)
     global_logits = model.global_head(global_features if objective.auxiliary else global_features.detach())
     if objective.auxiliary or model.needs_global_head:
         global_auxiliary = cross_entropy(consensus(global_logits))
