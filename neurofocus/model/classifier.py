@@ -28,10 +28,7 @@ class Classifier(nn.Module):
     Attributes:
         num_exits: E, the number of exit steps.
         num_global_exits: how many of them, the first ones, need no focus frame.
-        of_clips: whether it classifies whole clips: all glance frames at once, and all focus frames.
     """
-
-    of_clips = False
 
     def __init__(self, num_glance_frames: int, num_focus_frames: int, *, reuse_global: bool) -> None:
         super().__init__()
@@ -122,8 +119,6 @@ class ClipClassifier(AverageClassifier):
     features. The parameters are those of `AverageClassifier`.
     """
 
-    of_clips = True
-
     def __init__(
         self,
         config: ClassifierConfig,
@@ -149,8 +144,6 @@ class PooledMlpClassifier(Classifier):
     The first step is the glance's head alone, the second adds the focus's. Without reuse of global features there
     is one step, the focus's head alone.
     """
-
-    of_clips = True
 
     def __init__(
         self,

@@ -198,7 +198,7 @@ def _gflops_under(prefix: str, gflops: Mapping[str, float]) -> float:
 
 
 def _exit_gflops(model: UniAdaFocus | TsmPlus, parts: Mapping[str, PartCost]) -> tuple[float, ...]:
-    if model.classifier.of_clips:
+    if model.config.classifies_clips:
         whole = sum(part.gflops for part in parts.values())
         heads = _exit_heads(model)
         if model.classifier.num_global_exits:

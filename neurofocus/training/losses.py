@@ -115,7 +115,7 @@ def uni_adafocus_loss(
     decision = model.decide(
         glance,
         stop_gradient=objective.stop_gradient,
-        temporal_gradient=released and not model.classifier.of_clips,
+        temporal_gradient=released and not model.config.classifies_clips,
     )
     passes = _focus_passes(model, candidates, decision, objective, draws)
     features = glance.global_features, [focus.local_features for focus in passes]
@@ -175,7 +175,7 @@ def _temporal(
     samples = objective.num_mc_samples
     if objective.profile == "paper":
         return temporal_loss(model, decision, global_logits, cross_entropy, num_samples=samples, draws=draws)
-    logits = global_logits.detach() if model.classifier.of_clips else global_logits
+    logits = global_logits.detach() if model.config.classifies_clips else global_logits
     return released_temporal_loss(decision, logits, cross_entropy, num_samples=samples, draws=draws)
 
 

@@ -43,7 +43,7 @@ def recognition_losses(
         cross_entropy: the loss.
         objective: which terms are on, and in which form.
     """
-    released = objective.profile == "released" and model.classifier.of_clips
+    released = objective.profile == "released" and model.config.classifies_clips
 
     def constant(features: Tensor) -> Tensor:
         return features.detach() if released else features
@@ -52,14 +52,12 @@ def recognition_losses(
         return logits.mean(1, keepdim=True) if released else logits
 
     logits = [model.classifier(constant(global_features), constant(local)) for local in local_features]
+    global_auxiliary = local_auxiliary = torch.zeros((), device=global_features.device)
+    if objective.auxiliary:
+        local_logits = [consensus(model.local_head(local)) for local in local_features]
+        local_auxiliary = cross_entropy.mean_of(local_logits)
     global_logits = model.global_head(global_features if objective.auxiliary else global_features.detach())
-    none = torch.zeros((), device=global_features.device)
-    global_auxiliary = local_auxiliary = none
     if objective.auxiliary or model.needs_global_head:
         global_auxiliary = cross_entropy(consensus(global_logits))
-    if objective.auxiliary:
-        local_auxiliary = cross_entropy.mean_of(
-            [consensus(model.local_head(local)) for local in local_features]
-        )
     classification = cross_entropy.mean_of(logits)
     return Recognition(classification, global_auxiliary, local_auxiliary, logits[0], global_logits)

@@ -184,7 +184,7 @@ class _Bright(Encoder):
     head_prefixes = ()
     out_channels = 1
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, num_frames: int = 1) -> Tensor:
         return (images - 3.0).relu()
 
 

@@ -147,7 +147,7 @@ def test_a_clip_gets_the_last_step_of_average_consensus(reuse_global: bool) -> N
     clips, frames = ClipClassifier(config, **widths), AverageClassifier(config, **widths)
     frames.load_state_dict(clips.state_dict())
     glanced, focused = _features()
-    assert (clips.of_clips, clips.num_exits, clips.num_global_exits) == (True, 1, 0)
+    assert (clips.num_exits, clips.num_global_exits) == (1, 0)
     torch.testing.assert_close(clips(glanced, focused), frames(glanced, focused)[:, -1:])
     # Any number of frames will do: the mean has no heads of its own.
     assert clips(glanced, torch.cat([focused, focused], 1)).shape == (2, 1, CLASSES)

@@ -51,6 +51,8 @@ def test_the_exits_of_tsm_are_with_and_without_focus() -> None:
     assert cost.exit_gflops[0] == pytest.approx(8 * (0.299511328 + 1280 * 174 / 1e9), abs=1e-12)
     each = parts["global_encoder"].gflops_each + parts["global_head"].gflops_each
     assert each + parts["classifier_glance"].gflops_each == pytest.approx(0.299956768, abs=1e-12)
+    # The released total has FC_L, too, which no prediction runs.
+    assert cost.gflops + 8 * 2048 * 174 / 1e9 == pytest.approx(8.8245, abs=5e-5)
     assert cost.parameters == 28_622_054
     assert cost.crop_gflops > 0
 

@@ -16,7 +16,7 @@ def temporal_shift(maps: Tensor, num_frames: int) -> Tensor:
     """Shift the first eighth of the channels from frame t + 1 and the next eighth from frame t - 1.
 
     Beyond the ends of a clip there are zeros; the other channels stay. No parameter and no multiply-add. Backwards
-    the shift is the same in the other direction, which costs half of what autograd's own slices do.
+    it is the same shift the other way, which costs less than half of what autograd makes of slices.
 
     Args:
         maps: of clip after clip, [N, C, h, w].
