@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from neurofocus.model.classifier import build_classifier
+from neurofocus.model.classifier import ClipClassifier, build_classifier
 from neurofocus.model.draws import Draws
 from neurofocus.model.frame_sampling import draw_frames, quantile_frames, take_frames, uniform_frames
 from neurofocus.model.heads import auxiliary_head, fill_heads
@@ -151,11 +151,8 @@ class UniAdaFocus(TwoEncoders):
 
     @property
     def exits_by_head(self) -> bool:
-        """Whether FC_G answers after the glance, because f_C classifies whole clips only."""
-        config = self.config
-        return (
-            config.classifier.kind == "average" and config.classifies_clips and config.classifier.reuse_global
-        )
+        """Whether FC_G answers after the glance, because f_C is the average of whole clips only."""
+        return isinstance(self.classifier, ClipClassifier) and self.config.classifier.reuse_global
 
     @property
     def needs_global_head(self) -> bool:

@@ -159,15 +159,16 @@ class ModelConfig(Settings):
 
     @model_validator(mode="after")
     def _one_prediction_a_clip(self) -> "ModelConfig":
-        kind = self.classifier.kind
-        if self.kind == "tsm_plus" and kind != "average":
+        baseline, encoders = self.kind == "tsm_plus", (self.global_encoder, self.local_encoder)
+        accepted = ("average",) if baseline else ("average", "pooled_mlp")
+        if self.classifies_clips and self.classifier.kind not in accepted:
+            shifted = any(encoder.temporal_shift for encoder in encoders)
+            cause = "kind tsm_plus" if baseline else "temporal_shift" if shifted else "X3D"
+            frame_by_frame = self.classifier.kind == "max_pooling"
             raise ValueError(
-                f"classifier.kind {kind} is not that of tsm_plus; set classifier.kind to average"
-            )
-        if self.mixes_frames and kind == "max_pooling":
-            raise ValueError(
-                f"classifier.kind {kind} predicts frame by frame, encoders with temporal_shift and X3D a clip at "
-                "a time; set classifier.kind to average or pooled_mlp"
+                f"classifier.kind {self.classifier.kind} predicts "
+                + (f"frame by frame, {cause} a clip at a time" if frame_by_frame else f"twice, {cause} once")
+                + f"; set classifier.kind to {' or '.join(accepted)}"
             )
         return self
 
