@@ -28,7 +28,7 @@ class ExplainedClip:
         crop: the part of a frame that the model sees.
         view_size: side of that part as the model sees it, pixels.
         glance: numbers of the frames that were glanced at [T].
-        weights: their weights [T].
+        weights: of the T equal parts of the clip that they stand for [T].
         chosen: numbers of the frames that were looked at closely [F], increasing.
         boxes: (x_c, y_c, height, width) of the patches in the model's view, pixels [F, 4].
     """

@@ -115,10 +115,10 @@ def _strip(clip: ExplainedClip, width: int) -> Image.Image:
     image = Image.new("RGB", (width, _STRIP), _PAPER)
     draw = ImageDraw.Draw(image)
     total, floor, room = clip.source.num_frames, _STRIP - 14, _STRIP - 20
-    half = max(1.0, (width - 2 * _MARGIN) / len(clip.glance) / 2 - 1)
-    for number, weight in zip(clip.glance, clip.weights / clip.weights.max(), strict=True):
-        x = _across(int(number), total, width)
-        draw.rectangle([x - half, floor - room * float(weight), x + half, floor], fill=_BAR)
+    part = (width - 2 * _MARGIN) / len(clip.weights)  # a weight stands for its part of the clip
+    for place, weight in enumerate(clip.weights / clip.weights.max()):
+        left = _MARGIN + place * part
+        draw.rectangle([left + 1, floor - room * float(weight), left + part - 1, floor], fill=_BAR)
     for number in clip.chosen:
         x = _across(int(number), total, width)
         draw.rectangle([x - 1, floor + 4, x + 1, floor + 10], fill=_BOX)

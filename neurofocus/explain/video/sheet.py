@@ -74,7 +74,8 @@ def write_clip_sheet(path: Path, clip: ExplainedClip) -> None:
 
 def _draw_weights(axes: "Axes", clip: ExplainedClip) -> None:
     total = clip.source.num_frames
-    axes.bar(clip.glance + 0.5, clip.weights, width=0.85 * total / len(clip.glance), color=_BAR)
+    part = total / len(clip.weights)  # a weight stands for its part of the clip
+    axes.bar((np.arange(len(clip.weights)) + 0.5) * part, clip.weights, width=0.9 * part, color=_BAR)
     axes.plot(
         clip.chosen + 0.5,
         np.full(len(clip.chosen), -0.08 * clip.weights.max()),
