@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ __all__ = ["MISSING", "read_delivered", "read_header", "read_tsv", "write_tsv"]
 MISSING = "n/a"
 _SEPARATORS = (",", "\t", ";")
 _HEADER_BYTES = 2**16
+_DECIMAL_COMMA = re.compile(r"-?(\d+,\d{1,2}|\d+,\d{4,}|0,\d+)")
 
 
 def read_tsv(path: Path, *, numbers: Sequence[str] = (), integers: Sequence[str] = ()) -> pd.DataFrame:
@@ -54,8 +56,8 @@ def write_tsv(path: Path, frame: pd.DataFrame) -> None:
 def read_delivered(path: Path) -> pd.DataFrame:
     """Return an archive's or a user's table as text, whatever separates its columns (comma, tab or semicolon).
 
-    Byte-order marks, Windows line ends, quoted cells and Windows-1252 text are accepted. Cells are stripped; an
-    empty cell becomes ``n/a``. The index holds the line of the file at which a row ends (the header is line 1).
+    Byte-order marks, any line ends, quoted cells, Windows-1252 text and, where the comma does not separate columns,
+    decimal commas are accepted. Cells are stripped; an empty cell becomes ``n/a``. The index holds the line of the file at which a row ends (the header is line 1).
 
     Raises:
         CohortError: naming the file and, where there is one, the row.
@@ -64,7 +66,11 @@ def read_delivered(path: Path) -> pd.DataFrame:
         text = _text(path, encoding="utf-8-sig")
     except CohortError:
         text = _text(path, encoding="cp1252")
-    return _frame(path, _rows(path, text, _separator(text)))
+    separator = _separator(text)
+    rows = _rows(path, text, separator)
+    if separator != ",":  # a spreadsheet of a country that writes 0,5
+        rows = {line: [_decimal_point(cell) for cell in cells] for line, cells in rows.items()}
+    return _frame(path, rows)
 
 
 def read_header(path: Path) -> tuple[str, ...]:
@@ -78,7 +84,8 @@ def read_header(path: Path) -> tuple[str, ...]:
             data = stream.read(_HEADER_BYTES)
     except OSError as error:
         raise CohortError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    line = data.removeprefix(codecs.BOM_UTF8).decode("utf-8", errors="replace").lstrip().partition("\n")[0]
+    text = data.removeprefix(codecs.BOM_UTF8).decode("utf-8", errors="replace").replace("\r", "\n")
+    line = text.lstrip().partition("\n")[0]
     rows = list(csv.reader([line], delimiter=_separator(line)))
     return tuple(cell.strip() for cell in rows[0]) if rows else ()
 
@@ -101,6 +108,11 @@ def _separator(text: str) -> str:
     return max(_SEPARATORS, key=line.count)
 
 
+def _decimal_point(cell: str) -> str:
+    """Return a number with a decimal comma with a point; 1,234 may be a thousand and stays."""
+    return cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell
+
+
 def _frame(path: Path, rows: dict[int, list[str]]) -> pd.DataFrame:
     """Return lines of cells as a table of text; the first is its header, the index holds line numbers."""
     lines = list(rows)
@@ -116,19 +128,30 @@ def _rows(path: Path, text: str, separator: str) -> dict[int, list[str]]:
     """Return stripped cells by line, the header first; every row has as many cells as the header."""
     rows: dict[int, list[str]] = {}
     width = 0
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    for row in reader:
+    for line, row in _csv_rows(path, text, separator):
         if not any(cell.strip() for cell in row):
             continue
         cells = [cell.strip() or MISSING for cell in row]
         width = width or len(cells)
         if any(cell != MISSING for cell in cells[width:]):
             raise CohortError(
-                f"{path}: row {reader.line_num} has {len(cells)} cells, the header {width}; "
+                f"{path}: row {line} has {len(cells)} cells, the header {width}; "
                 "separate columns by single tabs, or put cells that hold the separator in quotes"
             )
-        rows[reader.line_num] = cells[:width] + [MISSING] * (width - len(cells))
+        rows[line] = cells[:width] + [MISSING] * (width - len(cells))
     return rows
+
+
+def _csv_rows(path: Path, text: str, separator: str) -> list[tuple[int, list[str]]]:
+    """Return cells with the line at which each row ends; strict, for an open quotation mark swallows rows."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    try:
+        return [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise CohortError(
+            f"{path}: row {reader.line_num}: a cell begins with a quotation mark that is not closed as it should be "
+            f"({error}); mend the quotation marks there or above, or save the table again"
+        ) from None
 
 
 def _check_header(path: Path, header: list[str]) -> None:

@@ -79,3 +79,31 @@ def test_a_delivered_table_of_another_kind_is_refused(tmp_path: Path) -> None:
     assert read_header(path) == ()
     with pytest.raises(CohortError, match="cannot be read"):
         read_header(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize(("separator", "read"), [(";", "0.5"), ("\t", "0.5"), (",", "0,5")])
+def test_decimal_commas_are_read_where_the_comma_separates_nothing(
+    tmp_path: Path, separator: str, read: str
+) -> None:
+    path = tmp_path / "t.csv"
+    rows = (["ID", "CDR", "Days", "Share", "Note"], ["1", '"0,5"', '"1,234"', '"0,743"', '"a, 1,5"'])
+    path.write_text("\n".join(separator.join(row) for row in rows), encoding="utf-8")
+    ratio = "0,743" if separator == "," else "0.743"
+    assert read_delivered(path).iloc[0].tolist() == ["1", read, "1,234", ratio, "a, 1,5"]
+
+
+def test_line_ends_of_old_spreadsheets(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"ID,Age\r1,70\r2,71\r")
+    assert read_header(path) == ("ID", "Age")
+    assert read_delivered(path)["Age"].tolist() == ["70", "71"]
+
+
+def test_an_open_quotation_mark_swallows_no_rows(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text('ID,Note\n1,"he said\n2,x\n3,y\n', encoding="utf-8")
+    with pytest.raises(CohortError, match=r"t\.csv: row 4: .*quotation mark that is not closed"):
+        read_delivered(path)
+    path.write_text('ID,Note\n1,"' + "x\n" * 200_000, encoding="utf-8")
+    with pytest.raises(CohortError, match="quotation mark that is not closed"):
+        read_delivered(path)
