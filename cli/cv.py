@@ -160,5 +160,7 @@ def _external(cohort: str, test_cohort: str | None, test_data: Path | None) -> "
         return None
     spec = load_cohort_spec(test_cohort)
     refuse_related(spec, load_cohort_specs(cohort))
+    if test_data is None and spec.simulation is None:
+        raise ConfigError(f"--test-cohort {test_cohort}: no data folder; give it with --test-data DIR")
     find_data(spec, test_data)
     return spec
