@@ -87,7 +87,11 @@ def scan(
     name: Annotated[str, typer.Argument(help="A shipped cohort or a cohort YAML file.")],
     out: Annotated[Path, typer.Option(metavar="FILE.tsv", help="The table to write: one row a scan.")],
     data: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The cohort as delivered; the demo cohorts need none.")
+        Path | None,
+        typer.Option(
+            metavar="DIR|FILE",
+            help="The cohort as delivered, or a table of scans; the demo cohorts need none.",
+        ),
     ] = None,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,

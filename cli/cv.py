@@ -18,13 +18,15 @@ def cv(
     cohort: Annotated[
         str,
         typer.Option(
-            help="A shipped cohort (see 'neurofocus cohort list') or a cohort YAML file; several: adni,oasis3."
+            metavar="NAME|FILE",
+            help="A shipped cohort (see 'neurofocus cohort list') or a cohort YAML file; several: adni,oasis3.",
         ),
     ],
     data: Annotated[
         list[Path] | None,
         typer.Option(
-            help="The cohort's folder, or a table of scans; the demo cohorts need none. Once a cohort if several."
+            metavar="DIR|FILE",
+            help="The cohort's folder, or a table of scans; the demo cohorts need none. Once a cohort if several.",
         ),
     ] = None,
     links: Annotated[
@@ -32,7 +34,7 @@ def cv(
         typer.Option(metavar="FILE.tsv", help="Who is who in several cohorts: participant_id, person_id."),
     ] = None,
     config: ConfigOption = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder; default: runs/COHORT.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder; default: runs/COHORT.")] = None,
     set_: SetOption = None,
     folds: Annotated[
         int | None, typer.Option(help="Number of outer folds; short for --set data.folds=N.")
@@ -40,7 +42,8 @@ def cv(
     splits: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of ClinicaDL's k-fold tables (split-0, split-1, ...) instead of own folds."
+            metavar="DIR",
+            help="Folder of ClinicaDL's k-fold tables (split-0, split-1, ...) instead of own folds.",
         ),
     ] = None,
     exclude: Annotated[

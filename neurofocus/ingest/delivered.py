@@ -95,7 +95,10 @@ def open_table(path: Path, role: str, spec: TableSpec) -> DeliveredTable:
     names = _match(spec.columns, header)
     if lacking := _lacking(spec, names):
         wanted = ", ".join(f"{name} ({' or '.join(spec.columns[name])})" for name in lacking)
-        raise CohortError(f"{path}: no column {wanted}; it has {', '.join(header) or 'no header'}; add it")
+        raise CohortError(
+            f"{path}: no column {wanted}; it has {', '.join(header) or 'no header'}; add it, or give the "
+            "folder of the delivery instead of this file"
+        )
     return _joined(path.parent, role, {path: names}, ())
 
 

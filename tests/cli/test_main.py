@@ -90,6 +90,18 @@ def test_interruption(
     assert capsys.readouterr().err == "neurofocus: interrupted\n"
 
 
+def test_interruption_of_what_can_be_continued(
+    main: Main, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("neurofocus.workflows.prepare.prepare_cohort_files", interrupt)
+    assert main(["prepare", "--cohort", "demo", "--out", "x"]) == 130
+    expected = "neurofocus: interrupted; the same command (without --fresh) continues\n"
+    assert capsys.readouterr().err == expected
+
+
 def test_a_bug_keeps_its_traceback(main: Main, monkeypatch: pytest.MonkeyPatch) -> None:
     fail_with(monkeypatch, ZeroDivisionError("a bug"))
     with pytest.raises(ZeroDivisionError, match="a bug"):
