@@ -25,7 +25,7 @@ from neurofocus.schema.load import load_cohort_spec
 from neurofocus.schema.run import RunConfig
 from neurofocus.simulate.cohort import ensure_simulated
 from neurofocus.workflows.bundle import load_bundle
-from neurofocus.workflows.cohort_setup import prepare_scans, set_up_cohort
+from neurofocus.workflows.cohort.setup import prepare_scans, set_up_cohort
 
 
 def main() -> None:

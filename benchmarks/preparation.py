@@ -31,7 +31,7 @@ from neurofocus.data.template import load_template
 from neurofocus.data.volume import Volume, read_volume, to_canonical, write_volume
 from neurofocus.schema.load import load_run_config
 from neurofocus.schema.run import PrepareConfig
-from neurofocus.workflows.prepare import prepare_cohort_files
+from neurofocus.workflows.preparation.prepare import prepare_cohort_files
 
 LANDMARK_STEP = 8
 COHORT = """

@@ -98,8 +98,8 @@ def scan(
 ) -> None:
     """Read a delivered folder: write the table that 'cv' would use, print how many scans left and why."""
     from neurofocus.schema.load import load_cohort_spec
-    from neurofocus.workflows.cohort_setup import find_data
-    from neurofocus.workflows.scan_cohort import scan_cohort
+    from neurofocus.workflows.cohort.scan import scan_cohort
+    from neurofocus.workflows.cohort.setup import find_data
 
     from .output import flow_lines, print_json, print_warning, set_up_logging
 
@@ -147,7 +147,7 @@ def check(
 ) -> None:
     """Look for leaks and confounds: leaks refuse a cohort (exit code 2), confounds are told with figures."""
     from neurofocus.schema.load import load_cohort_spec
-    from neurofocus.workflows.check_cohort import check_cohort_file
+    from neurofocus.workflows.cohort.check import check_cohort_file
 
     from .output import print_json, set_up_logging
 

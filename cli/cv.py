@@ -89,7 +89,7 @@ def cv(
     'torchrun --nproc-per-node N -m neurofocus.cli cv ...' shares every batch between them.
     """
     from neurofocus.errors import ConfigError
-    from neurofocus.workflows.combined import CohortData, load_cohort_specs
+    from neurofocus.workflows.cohort.combined import CohortData, load_cohort_specs
     from neurofocus.workflows.cross_validate import cross_validate, run_config
     from neurofocus.workflows.external import external_test
     from neurofocus.workflows.fold_jobs import cross_validate_in_jobs, parse_jobs
@@ -153,8 +153,8 @@ def _external(cohort: str, test_cohort: str | None, test_data: Path | None) -> "
     """
     from neurofocus.errors import ConfigError
     from neurofocus.schema.load import load_cohort_spec
-    from neurofocus.workflows.cohort_setup import find_data
-    from neurofocus.workflows.combined import load_cohort_specs
+    from neurofocus.workflows.cohort.combined import load_cohort_specs
+    from neurofocus.workflows.cohort.setup import find_data
     from neurofocus.workflows.external import refuse_related
 
     if test_cohort is None:

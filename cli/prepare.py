@@ -39,7 +39,7 @@ def prepare(
     is listed with its reason and does not stop the others.
     """
     from neurofocus.schema.load import load_cohort_spec, load_run_config
-    from neurofocus.workflows.prepare import prepare_cohort_files
+    from neurofocus.workflows.preparation.prepare import prepare_cohort_files
 
     from .output import print_json, print_warning, set_up_logging
 

@@ -1,6 +1,7 @@
 """``neurofocus profile``: parameters and multiply-adds of every part and every exit step."""
 
-from typing import TYPE_CHECKING, Any
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,28 +14,49 @@ if TYPE_CHECKING:
 __all__ = ["profile"]
 
 _DEFAULT = "mri"
-_UNIT = "GFLOPs = 1e9 multiply-adds"
 _ROW = "{:<22}{:>13}{:>16}{:>7}{:>16}"
 
 
-def profile(config: ConfigOption = None, set_: SetOption = None, as_json: JsonOption = False) -> None:
+class Convention(StrEnum):
+    """What counts as an operation."""
+
+    mac = "mac"
+    paper = "paper"
+    fvcore = "fvcore"
+    flop2x = "flop2x"
+
+
+def profile(
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    convention: Annotated[
+        Convention,
+        typer.Option(
+            help="mac: multiply-adds; paper: and one a batch-normalised channel; fvcore: and two a "
+            "batch-normalised value; flop2x: two a multiply-add."
+        ),
+    ] = Convention.mac,
+    as_json: JsonOption = False,
+) -> None:
     """Show parameters and GFLOPs of every part and exit step.
 
-    They are measured by running the network on tensors without data. GFLOPs are 1e9 multiply-adds.
+    They are measured by running the network on tensors without data. GFLOPs are 1e9 multiply-adds, unless
+    another convention is asked for.
     """
-    from neurofocus.model.cost import measure_cost
+    from neurofocus.model.cost import CONVENTIONS, measure_cost
     from neurofocus.schema.load import load_run_config
 
     from .output import print_json
 
     source = config or _DEFAULT
     model = load_run_config(source, set_ or ()).model
-    report = measure_cost(model)
+    report = measure_cost(model, convention=convention.value)
+    unit = CONVENTIONS[report.convention]
     if as_json:
-        print_json({"config": source} | _document(report))
+        print_json({"config": source, "convention": report.convention, "unit": unit} | _document(report))
         return
     for line in [
-        f"configuration {source}: one case, {_UNIT}",
+        f"configuration {source}: one case, {unit}",
         "",
         *_table(report),
         "",
@@ -45,7 +67,6 @@ def profile(config: ConfigOption = None, set_: SetOption = None, as_json: JsonOp
 
 def _document(report: "CostReport") -> dict[str, Any]:
     return {
-        "unit": _UNIT,
         "gflops": report.gflops,
         "crop_gflops": report.crop_gflops,
         "executed_gflops": report.executed_gflops,
@@ -80,6 +101,10 @@ def _table(report: "CostReport") -> list[str]:
 
 def _steps(report: "CostReport", model: "ModelConfig") -> list[str]:
     lines = ["exit step             GFLOPs up to it"]
+    if model.classifies_clips:
+        names = ["glance", "glance and focus"][-len(report.exit_gflops) :]
+        pairs = zip(names, report.exit_gflops, strict=True)
+        return lines + [f"{name:<22}{gflops:.4f}" for name, gflops in pairs]
     glance_exits = len(report.exit_gflops) - model.num_focus_frames
     if glance_exits:
         lines.append(f"{f'glance 1-{glance_exits}':<22}{report.exit_gflops[0]:.4f}")

@@ -47,8 +47,8 @@ def tune(
     ones are made up for. 'neurofocus cv --tuned FOLDER' then trains every fold with its own settings.
     """
     from neurofocus.schema.load import load_search_space
-    from neurofocus.workflows import tune as workflow
     from neurofocus.workflows.run_setup import request_run, run_config
+    from neurofocus.workflows.search import tune as workflow
 
     from .output import print_json, set_up_logging
 

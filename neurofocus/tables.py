@@ -18,6 +18,7 @@ MISSING = "n/a"
 _SEPARATORS = (",", "\t", ";")
 _HEADER_BYTES = 2**16
 _DECIMAL_COMMA = re.compile(r"-?(\d+,\d{1,2}|\d+,\d{4,}|0,\d+)")
+_END = "\x1a"
 
 
 def read_tsv(path: Path, *, numbers: Sequence[str] = (), integers: Sequence[str] = ()) -> pd.DataFrame:
@@ -127,31 +128,30 @@ def _frame(path: Path, rows: dict[int, list[str]]) -> pd.DataFrame:
 def _rows(path: Path, text: str, separator: str) -> dict[int, list[str]]:
     """Return stripped cells by line, the header first; every row has as many cells as the header."""
     rows: dict[int, list[str]] = {}
-    width = 0
-    for line, row in _csv_rows(path, text, separator):
-        if not any(cell.strip() for cell in row):
-            continue
-        cells = [cell.strip() or MISSING for cell in row]
-        width = width or len(cells)
-        if any(cell != MISSING for cell in cells[width:]):
-            raise CohortError(
-                f"{path}: row {line} has {len(cells)} cells, the header {width}; "
-                "separate columns by single tabs, or put cells that hold the separator in quotes"
-            )
-        rows[line] = cells[:width] + [MISSING] * (width - len(cells))
-    return rows
-
-
-def _csv_rows(path: Path, text: str, separator: str) -> list[tuple[int, list[str]]]:
-    """Return cells with the line at which each row ends; strict, for an open quotation mark swallows rows."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    width = last = 0
+    # A quote that is never closed would make one cell of all that follows, the mark at the end among it.
+    reader = csv.reader([*io.StringIO(text, newline=""), _END], delimiter=separator)
     try:
-        return [(reader.line_num, row) for row in reader]
-    except csv.Error as error:
-        raise CohortError(
-            f"{path}: row {reader.line_num}: a cell begins with a quotation mark that is not closed as it should be "
-            f"({error}); mend the quotation marks there or above, or save the table again"
-        ) from None
+        for row in reader:
+            if row == [_END]:
+                return rows
+            if row and row[-1].endswith(_END):
+                break
+            last = reader.line_num
+            cells = [cell.strip() or MISSING for cell in row]
+            if set(cells) <= {MISSING}:
+                continue
+            if not width:  # spreadsheets write blank cells after the last column
+                width = max(number for number, cell in enumerate(cells, start=1) if cell != MISSING)
+            if any(cell != MISSING for cell in cells[width:]):
+                raise CohortError(
+                    f"{path}: row {last} has {len(cells)} cells, the header {width}; "
+                    "separate columns by single tabs, or put cells that hold the separator in quotes"
+                )
+            rows[last] = cells[:width] + [MISSING] * (width - len(cells))
+    except csv.Error:  # a cell too large to be one
+        pass
+    raise CohortError(f"{path}: row {last + 1} opens a quote that nothing closes; close or remove it")
 
 
 def _check_header(path: Path, header: list[str]) -> None:

@@ -1,7 +1,7 @@
-"""Cases as a torch Dataset: T0 frames of a scan, freshly drawn and augmented every epoch."""
+"""Cases as a torch Dataset: T0 frames each, freshly drawn and augmented every epoch."""
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from neurofocus.data.augment import Augmenter
 from neurofocus.data.frames import sample_frame_indices
 from neurofocus.data.seeds import derive_seed
 
-__all__ = ["Batch", "FrameDataset", "evaluation_frames"]
+__all__ = ["Batch", "CaseDataset", "FrameDataset", "evaluation_frames"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -22,19 +22,51 @@ class Batch(TypedDict):
     """One item, or a collated batch with a leading axis B."""
 
     frames: Tensor
-    """Frames, float32 [T0, 1, H, W]."""
+    """Frames, float32 [T0, C, H, W]."""
+    glance_frames: NotRequired[Tensor]
+    """Frames for the glance where they are sampled on their own, float32 [T_G, C, H, W]."""
     label: Tensor
     """Class number, int64."""
     index: Tensor
     """Position of the case in the dataset, int64."""
 
 
-class FrameDataset(Dataset[Batch]):
-    """T0 frames a case.
+class CaseDataset(Dataset[Batch]):
+    """What a training needs to know of its cases, whether they are scans or videos.
+
+    What is drawn for an item is a function of (seed, fold, epoch, index) alone, so the number of workers and an
+    interruption change nothing.
+
+    Args:
+        labels: the class number of each case.
+        stream: (seed, fold) of a training dataset; None: nothing is drawn.
+    """
+
+    def __init__(self, labels: Sequence[int], stream: tuple[int, int] | None) -> None:
+        self.labels = [int(label) for label in labels]
+        self.stream = stream
+        # In shared memory, so that workers that outlive an epoch see the next one.
+        self._epoch = torch.zeros((), dtype=torch.int64)
+        self._epoch.share_memory_()  # type: ignore[no-untyped-call]  # torch does not annotate it
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch (from 0) whose draws the items show; call it before iterating."""
+        self._epoch.fill_(epoch)
+
+    def coordinates(self, index: int) -> tuple[int, int, int, int] | None:
+        """Return what the draws of an item depend on, (seed, fold, epoch, index); None: nothing is drawn."""
+        return None if self.stream is None else (*self.stream, int(self._epoch), index)
+
+    def __len__(self) -> int:
+        """Return the number of cases."""
+        return len(self.labels)
+
+
+class FrameDataset(CaseDataset):
+    """T0 frames a scan.
 
     With ``training``, one frame is drawn from each of T0 equal segments and augmented; else the middle frame
-    of each segment is taken. What is drawn for an item is a function of (seed, fold, epoch, index) alone, so
-    the number of workers and an interruption change nothing.
+    of each segment is taken.
 
     Args:
         frames: per case all its frames [T, H, W], normalised, 0 outside the mask; read only when an item is
@@ -61,36 +93,23 @@ class FrameDataset(Dataset[Batch]):
             raise ValueError(f"{len(frames)} cases but {len(labels)} labels")
         if augmenter is not None and stream is None:
             raise ValueError("augmentation draws random numbers: give the stream (seed, fold)")
+        super().__init__(labels, stream)
         self.frames = frames
-        self.labels = [int(label) for label in labels]
         self.num_frames = num_frames
         self.augmenter = augmenter
-        self.stream = stream
-        # In shared memory, so that workers that outlive an epoch see the next one.
-        self._epoch = torch.zeros((), dtype=torch.int64)
-        self._epoch.share_memory_()  # type: ignore[no-untyped-call]  # torch does not annotate it
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch (from 0) whose draws the items show; call it before iterating."""
-        self._epoch.fill_(epoch)
-
-    def __len__(self) -> int:
-        """Return the number of cases."""
-        return len(self.labels)
 
     def __getitem__(self, index: int) -> Batch:
         """Return one case: frames [T0, 1, H, W], label, index."""
         case = self.frames[index]
-        shown = self._draw(case, index) if self.stream else _middle(case, self.num_frames)
+        coordinates = self.coordinates(index)
+        shown = _middle(case, self.num_frames) if coordinates is None else self._draw(case, coordinates)
         return Batch(
             frames=torch.from_numpy(np.ascontiguousarray(shown, dtype=np.float32)).unsqueeze(1),
             label=torch.tensor(self.labels[index], dtype=torch.int64),
             index=torch.tensor(index, dtype=torch.int64),
         )
 
-    def _draw(self, case: FloatArray, index: int) -> FloatArray:
-        assert self.stream is not None
-        coordinates = (*self.stream, int(self._epoch), index)
+    def _draw(self, case: FloatArray, coordinates: tuple[int, int, int, int]) -> FloatArray:
         rng = np.random.default_rng(derive_seed("frames", *coordinates))
         chosen = sample_frame_indices(len(case), self.num_frames, rng)
         if self.augmenter is None:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from neurofocus.data.dataset import Batch, FrameDataset
+from neurofocus.data.dataset import Batch, CaseDataset
 from neurofocus.data.seeds import derive_seed
 from neurofocus.processes import end_with_parent
 
@@ -74,7 +74,7 @@ class EpochBatchSampler(Sampler[list[int]]):
 
 
 def training_loader(
-    dataset: FrameDataset, batch_size: int, *, num_workers: int = 0, part: tuple[int, int] = (0, 1)
+    dataset: CaseDataset, batch_size: int, *, num_workers: int = 0, part: tuple[int, int] = (0, 1)
 ) -> DataLoader[Batch]:
     """Return the loader of a training dataset (one with a stream).
 
@@ -96,7 +96,7 @@ def training_loader(
 
 
 def evaluation_loader(
-    dataset: FrameDataset, batch_size: int, *, num_workers: int = 0, part: tuple[int, int] = (0, 1)
+    dataset: CaseDataset, batch_size: int, *, num_workers: int = 0, part: tuple[int, int] = (0, 1)
 ) -> DataLoader[Batch]:
     """Return a loader that gives every case once, in order; of several processes each takes every n-th batch."""
     order = range(len(dataset))

@@ -1,5 +1,7 @@
 """Which sites are tested together when sites are left out of training."""
 
+import re
+
 import pandas as pd
 
 from neurofocus.errors import CohortError
@@ -23,14 +25,15 @@ def site_groups(people: pd.DataFrame, sites: pd.Series, min_people: int) -> list
         min_people: of each class.
 
     Raises:
-        CohortError: if sites are unknown, or fewer than two groups are there.
+        CohortError: if sites are unknown or spelled in two ways, or fewer than two groups are there.
     """
-    unknown = int(sites.isin(_UNKNOWN).sum())
+    unknown = int(sites.str.casefold().isin(_UNKNOWN).sum())
     if unknown:
         raise CohortError(
             f"data.scheme=leave_site_out: {unknown} of {len(sites)} scans have no site; fill in the column 'site', "
             "leave these scans out, or use data.scheme=kfold"
         )
+    _refuse_spellings(sites)
     counts = pd.crosstab(people["site"], people["label"]).reindex(sorted(set(sites)), fill_value=0)
     enough = counts.min(axis=1) >= min_people
     large, small = list(counts.index[enough]), list(counts.index[~enough])
@@ -51,3 +54,17 @@ def site_groups(people: pd.DataFrame, sites: pd.Series, min_people: int) -> list
             "data.scheme=kfold"
         )
     return groups
+
+
+def _refuse_spellings(sites: pd.Series) -> None:
+    """Refuse names that may be one site: it would train a model that is tested on it."""
+    seen: dict[tuple[str, ...], str] = {}
+    for site in sites.unique():
+        words = re.findall(r"[^\W\d_]+|\d+", site.casefold())
+        key = tuple(word.lstrip("0") or "0" if word.isdigit() else word for word in words)
+        if seen.setdefault(key or (site,), site) != site:
+            raise CohortError(
+                f"leak (wrong split): sites {seen[key or (site,)]!r} and {site!r} differ in case, signs or leading zeros "
+                "only, so a model could train on the site that it is tested on; write one site in one way, and two "
+                "sites in different letters or digits"
+            )

@@ -15,7 +15,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["DARK", "LIGHT", "FrameStrip", "Theme", "calibration_figure", "frames_figure", "roc_figure"]
+__all__ = [
+    "DARK",
+    "LIGHT",
+    "FrameStrip",
+    "Theme",
+    "add_legend",
+    "calibration_figure",
+    "frames_figure",
+    "png_bytes",
+    "roc_figure",
+    "themed_axes",
+]
 
 Floats = npt.NDArray[np.float64]
 # Okabe and Ito's palette, told apart by people of any colour vision; the blue that each background shows well first.
@@ -98,8 +109,8 @@ def roc_figure(scores: Scores, folds: npt.NDArray[np.int64], classes: Sequence[s
             )
     axes.set_xlabel("1 - specificity")
     axes.set_ylabel("sensitivity")
-    _legend(axes, theme, "lower right")
-    return _png(figure)
+    add_legend(axes, theme, "lower right")
+    return png_bytes(figure)
 
 
 def calibration_figure(scores: Scores, classes: Sequence[str], theme: Theme) -> bytes:
@@ -133,8 +144,8 @@ def calibration_figure(scores: Scores, classes: Sequence[str], theme: Theme) -> 
     two = scores.num_classes == 2
     axes.set_xlabel(f"predicted probability of {classes[-1]}" if two else "largest predicted probability")
     axes.set_ylabel(f"share that is {classes[-1]}" if two else "share predicted right")
-    _legend(axes, theme, "upper left")
-    return _png(figure)
+    add_legend(axes, theme, "upper left")
+    return png_bytes(figure)
 
 
 def frames_figure(strip: FrameStrip) -> bytes:
@@ -155,7 +166,7 @@ def frames_figure(strip: FrameStrip) -> bytes:
         axes.set_axis_off()
         if place < count:
             _draw_frame(axes, strip, place, (float(dark), float(bright) + 1e-6))
-    return _png(figure)
+    return png_bytes(figure)
 
 
 def _draw_frame(axes: "Axes", strip: FrameStrip, place: int, window: tuple[float, float]) -> None:
@@ -196,15 +207,21 @@ def _draw_roc(
 
 def _square(theme: Theme) -> "tuple[Figure, Axes]":
     """Return a square figure with axes from 0 to 1 in the theme's colours."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.2, 5.0), dpi=130, facecolor=theme.paper, layout="constrained")
-    axes = figure.add_subplot(facecolor=theme.paper)
+    figure, axes = themed_axes(theme, (5.2, 5.0))
     axes.set_aspect("equal")
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
     axes.set_xticks(np.linspace(0, 1, 6))
     axes.set_yticks(np.linspace(0, 1, 6))
+    return figure, axes
+
+
+def themed_axes(theme: Theme, inches: tuple[float, float]) -> "tuple[Figure, Axes]":
+    """Return a figure of a width and height with one pair of axes in the theme's colours."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=inches, dpi=130, facecolor=theme.paper, layout="constrained")
+    axes = figure.add_subplot(facecolor=theme.paper)
     axes.grid(color=theme.muted, alpha=0.25, linewidth=0.6)
     axes.tick_params(colors=theme.ink, length=0, labelsize=9)
     axes.xaxis.label.set_color(theme.ink)
@@ -214,12 +231,13 @@ def _square(theme: Theme) -> "tuple[Figure, Axes]":
     return figure, axes
 
 
-def _legend(axes: "Axes", theme: Theme, place: Literal["lower right", "upper left"]) -> None:
+def add_legend(axes: "Axes", theme: Theme, place: Literal["lower right", "upper left"]) -> None:
+    """Put the legend of what was drawn into a corner."""
     axes.legend(loc=place, fontsize=8.5, frameon=True, facecolor=theme.paper, edgecolor="none",
                 framealpha=0.85, labelcolor=theme.ink)  # fmt: skip
 
 
-def _png(figure: "Figure") -> bytes:
+def png_bytes(figure: "Figure") -> bytes:
     """Return the figure as PNG, without a software name, so that equal figures are equal bytes."""
     stream = io.BytesIO()
     figure.savefig(stream, format="png", facecolor=figure.get_facecolor(), metadata={"Software": None})

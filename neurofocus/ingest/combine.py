@@ -6,7 +6,14 @@ from dataclasses import replace
 import pandas as pd
 
 from neurofocus.errors import CohortError, ConfigError
-from neurofocus.ingest.checks.overlaps import Links, link_people, refuse_shared_names, refuse_shared_people
+from neurofocus.ingest.checks.overlaps import (
+    Links,
+    link_people,
+    refuse_shared_names,
+    refuse_shared_people,
+    refuse_shared_studies,
+    resolve_links,
+)
 from neurofocus.ingest.flow import CohortTable, FlowStep, flow_step
 from neurofocus.schema.cohort import CohortSpec
 
@@ -71,9 +78,13 @@ def combine_tables(
         CohortError: if people may be in several cohorts and nothing says who.
     """
     refuse_shared_people(specs, links)
-    if len(tables) == 1 and links is None:
-        return tables[0]
     joined = pd.concat([part.table for part in tables], ignore_index=True)
+    if links is None:
+        refuse_shared_studies(joined)
+        if len(tables) == 1:
+            return tables[0]
+    else:
+        links = resolve_links(links, joined)
     refuse_shared_names(joined, links)
     flow = [
         replace(step, step=f"{spec.name}: {step.step}") if len(specs) > 1 else step

@@ -29,6 +29,8 @@ _DATE_FORMS = (
     "%Y-%m-%d %H:%M:%S.%f",
     "%Y-%m-%d %H:%M:%S",
     "%Y-%m-%d_%H_%M_%S.%f",
+    "%Y-%m-%dT%H:%M:%S",
+    "%Y/%m/%d",
     "%Y%m%d",
     "%d-%b-%Y",
     "%d%b%Y",

@@ -1,8 +1,8 @@
-"""The released Uni-AdaFocus checkpoints (MobileNetV2 + ResNet-50) and our names for the same parameters.
+"""The released Uni-AdaFocus checkpoints and our names for the same parameters.
 
-What each released name is: the paper's code release, folder "ActivityNet, FCVID and Mini-Kinetics". The
+What each released name is: the paper's code release; here, folder "ActivityNet, FCVID and Mini-Kinetics". The
 patch size is not in a checkpoint, since every module that sees patches is convolutional; it is in the
-released file's name.
+released file's name. So are, for TSM, the numbers of frames.
 """
 
 import logging
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from neurofocus.errors import BundleError
 from neurofocus.model.encoders.mobilenet import from_flat_names, to_flat_names
+from neurofocus.model.released_tsm import from_released_tsm, is_released_tsm, to_released_tsm
 from neurofocus.model.tensor_files import describe_misfit, read_tensors
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.model import ModelConfig, without_initial_weights
@@ -35,11 +36,16 @@ _UNUSED = ("global_CNN.classifier.", "local_CNN.fc.")
 
 # Parts of names that only other families of released checkpoints have.
 _OTHER_FAMILIES = {
-    ".base_model.": "a TSM checkpoint (Something-Something, Jester)",
     "blocks.0.conv.conv_t.": "an X3D checkpoint (Kinetics-400)",
     "pathway0_stem.": "an X3D checkpoint (Kinetics-400)",
 }
 _PATCH_SIZE = re.compile(r"_p(\d{2,3})(?!\d)")
+_FRAMES = re.compile(r"_(\d+)and(\d+)(?!\d)")
+_FRAME_MARK = "global_CNN.features."
+_FRAME_FAMILY = "a MobileNetV2 + ResNet-50 checkpoint (ActivityNet, FCVID, Mini-Kinetics)"
+_FRAME_CONFIGS = "'activitynet'"
+_TSM_FAMILY = "a TSM checkpoint (Something-Something, Jester)"
+_TSM_CONFIGS = "'sthv1', 'sthv2' or 'jester'"
 
 
 def load_released(path: str | Path, config: ModelConfig) -> UniAdaFocus:
@@ -47,7 +53,8 @@ def load_released(path: str | Path, config: ModelConfig) -> UniAdaFocus:
 
     Args:
         path: the released file, or one with the same names as .safetensors.
-        config: the shipped configuration "activitynet", with ``num_classes`` and ``patch_size`` of the file.
+        config: the shipped configuration "activitynet" (also for FCVID, Mini-Kinetics), "sthv1", "sthv2" or
+            "jester", with ``num_classes``, ``patch_size`` and the numbers of frames of the file.
 
     Raises:
         BundleError: if the file is damaged, of another family, or does not fit the configuration: every name
@@ -59,13 +66,22 @@ def load_released(path: str | Path, config: ModelConfig) -> UniAdaFocus:
         if any(mark in name for name in released):
             raise BundleError(
                 f"{path}: is {family}; this version loads the MobileNetV2 + ResNet-50 checkpoints "
-                "(ActivityNet, FCVID, Mini-Kinetics) only"
+                "(ActivityNet, FCVID, Mini-Kinetics, and TSM: Something-Something, Jester) only"
             )
-    state = _from_released(released)
+    _require_family(path, released, config)
+    tsm = config.mixes_frames
+    state = from_released_tsm(released) if tsm else _from_released(released)
     model = UniAdaFocus(without_initial_weights(config))
-    expected = model.state_dict()
-    if misfit := describe_misfit(state, expected):
-        hint = _hint(state, config) or "use the shipped configuration 'activitynet' with this file's settings"
+    # A TSM file says which convolutions see shifted maps, so that its own names are compared.
+    misfit = (
+        describe_misfit(released, to_released_tsm(model))
+        if tsm
+        else describe_misfit(state, model.state_dict())
+    )
+    if misfit:
+        hint = _hint(state, config) or (
+            f"use the shipped configuration {_TSM_CONFIGS if tsm else _FRAME_CONFIGS} with this file's settings"
+        )
         raise BundleError(f"{path}: does not fit the configuration: {misfit}; {hint}")
     model.load_state_dict(state)
     _warn_of_settings(path, config)
@@ -74,12 +90,30 @@ def load_released(path: str | Path, config: ModelConfig) -> UniAdaFocus:
 
 def to_released(model: UniAdaFocus) -> dict[str, Tensor]:
     """Return a model's state under the released names, without ``module.`` and the unused ImageNet heads."""
+    if model.config.mixes_frames:
+        return to_released_tsm(model)
     ours = {new: old for old, new in _PREFIXES.items()}
     state = model.state_dict()
     split = _with_prefix(state, "global_encoder.")
     flat = {f"global_encoder.{name}": tensor for name, tensor in to_flat_names(split).items()}
     nested = {name: tensor for name, tensor in state.items() if not name.startswith("global_encoder.")}
     return {_rename(name, ours): tensor for name, tensor in (flat | nested).items()}
+
+
+def _require_family(path: Path, released: Mapping[str, Tensor], config: ModelConfig) -> None:
+    """Refuse a file whose encoders see clips with a configuration whose encoders see frames, and vice versa."""
+    if config.kind != "uni_adafocus":
+        raise BundleError(f"{path}: model.kind is {config.kind}, of which none is released; set uni_adafocus")
+    if is_released_tsm(released) and not config.mixes_frames:
+        raise BundleError(
+            f"{path}: is {_TSM_FAMILY}; use the shipped configuration {_TSM_CONFIGS} "
+            "(the configured encoders have temporal_shift false)"
+        )
+    if config.mixes_frames and any(name.startswith(_FRAME_MARK) for name in released):
+        raise BundleError(
+            f"{path}: is {_FRAME_FAMILY}; use the shipped configuration {_FRAME_CONFIGS} "
+            "(the configured encoders mix frames)"
+        )
 
 
 def _from_released(released: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -105,7 +139,7 @@ def _hint(state: Mapping[str, Tensor], config: ModelConfig) -> str:
     """Name the settings that the checkpoint itself tells, where they differ."""
     seen = {
         "num_classes": _rows(state, "policy_head.weight"),
-        "num_glance_frames": _count(state, "classifier.global_classifiers."),
+        "num_glance_frames": _count(state, "classifier.global_classifiers.") or _clip_frames(state),
         "num_focus_frames": _count(state, "classifier.local_classifiers."),
     }
     wrong = {name: value for name, value in seen.items() if value and value != getattr(config, name)}
@@ -116,6 +150,13 @@ def _hint(state: Mapping[str, Tensor], config: ModelConfig) -> str:
 
 def _rows(state: Mapping[str, Tensor], name: str) -> int:
     return state[name].shape[0] if name in state and state[name].dim() else 0
+
+
+def _clip_frames(state: Mapping[str, Tensor]) -> int:
+    """Return over how many frames the policy places one box a clip; 0 where it places one a frame."""
+    last = state.get("spatial_policy.encoder.9.weight")
+    depth = last.shape[2] if last is not None and last.dim() == 5 else 1
+    return depth if depth > 1 else 0
 
 
 def _count(state: Mapping[str, Tensor], prefix: str) -> int:
@@ -131,6 +172,16 @@ def _warn_of_settings(path: Path, config: ModelConfig) -> None:
             path.name,
             named[1],
             config.patch_size,
+        )
+    frames = _FRAMES.search(path.name)
+    configured = (config.num_glance_frames, config.num_focus_frames)
+    if frames and (int(frames[1]), int(frames[2])) != configured:
+        logger.warning(
+            "%s was trained with %s glance and %s focus frames by its name, configured are %d and %d",
+            path.name,
+            frames[1],
+            frames[2],
+            *configured,
         )
     if config.patches.antialias or config.patches.padding != "zeros":
         logger.warning(

@@ -1,6 +1,7 @@
 """f_C: from the features seen so far to one prediction an exit step (Eq. 3, appendix H.1).
 
-Both classifiers use all T_G glance frames first and then add focus frames one at a time, in temporal order.
+Classifiers of single frames use all T_G glance frames first and then add focus frames one at a time, in temporal
+order. Where an encoder mixes the frames of a clip, there is one step for all of them.
 """
 
 from itertools import accumulate
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from neurofocus.schema.model import ClassifierConfig
 
-__all__ = ["AverageClassifier", "Classifier", "MaxPoolingClassifier", "build_classifier"]
+__all__ = ["AverageClassifier", "Classifier", "ClipClassifier", "MaxPoolingClassifier", "build_classifier"]
 
 
 class Classifier(nn.Module):
@@ -19,7 +20,10 @@ class Classifier(nn.Module):
     Attributes:
         num_exits: E, the number of exit steps.
         num_global_exits: how many of them, the first ones, need no focus frame.
+        of_clips: whether it classifies whole clips, at a single step.
     """
+
+    of_clips = False
 
     def __init__(self, num_glance_frames: int, num_focus_frames: int, *, reuse_global: bool) -> None:
         super().__init__()
@@ -103,6 +107,34 @@ class AverageClassifier(Classifier):
         return torch.cat([glanced, glanced[:, -1:] + focused], dim=1)
 
 
+class ClipClassifier(AverageClassifier):
+    """Average consensus of a whole clip: its last step alone (appendix H.1, TSM).
+
+    It is a linear layer on the concatenated mean features of both encoders, or of f_L's without reuse of global
+    features. The parameters are those of `AverageClassifier`.
+    """
+
+    of_clips = True
+
+    def __init__(
+        self,
+        config: ClassifierConfig,
+        *,
+        in_channels: tuple[int, int],
+        num_frames: tuple[int, int],
+        num_classes: int,
+    ) -> None:
+        super().__init__(config, in_channels=in_channels, num_frames=num_frames, num_classes=num_classes)
+        self.num_global_exits, self.num_exits = 0, 1
+
+    def forward(self, global_features: Tensor, local_features: Tensor) -> Tensor:
+        """Return logits [B, 1, K] of all glance features [B, T, D] and all focus features [B, F, D']."""
+        logits: Tensor = self.local_classifier(local_features).mean(1, keepdim=True)
+        if self.reuse_global:
+            logits = logits + self.global_classifier(global_features).mean(1, keepdim=True)
+        return logits
+
+
 class _Embedding(nn.Module):
     """A frame's feature, embedded: linear, batch normalisation over cases and frames, ReLU."""
 
@@ -122,6 +154,7 @@ def build_classifier(
     in_channels: tuple[int, int],
     num_frames: tuple[int, int],
     num_classes: int,
+    of_clips: bool = False,
 ) -> Classifier:
     """Return the configured classifier.
 
@@ -130,8 +163,9 @@ def build_classifier(
         in_channels: feature channels of f_G and f_L.
         num_frames: T_G and T_L.
         num_classes: K.
+        of_clips: one prediction for all frames; needs kind average.
     """
-    kind = _CLASSIFIERS[config.kind]
+    kind = ClipClassifier if of_clips else _CLASSIFIERS[config.kind]
     return kind(config, in_channels=in_channels, num_frames=num_frames, num_classes=num_classes)
 
 

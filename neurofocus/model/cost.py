@@ -4,24 +4,37 @@ One case is run through the whole model on tensors without data, and every convo
 that it executes is counted under the module that executed it. What no network module accounts for (cutting
 the patches out of the frames) is reported on its own line: the paper's figures leave it out.
 
-GFLOPs are 1e9 multiply-adds, as in the paper. Element-wise work is not counted, there and here.
+GFLOPs are 1e9 multiply-adds, as in the paper. Element-wise work is not counted, there and here. Other conventions
+count the same run otherwise, for comparison with other tables; see `CONVENTIONS`.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.flop_counter import FlopCounterMode
 
+from neurofocus.model.build import build_model
+from neurofocus.model.tsm_plus import TsmPlus
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.model import ModelConfig, without_initial_weights
 
-__all__ = ["CostReport", "PartCost", "measure_cost"]
+__all__ = ["CONVENTIONS", "Convention", "CostReport", "PartCost", "count_gflops", "measure_cost"]
 
-_ROOT = UniAdaFocus.__name__
+Convention = Literal["mac", "paper", "fvcore", "flop2x"]
+
+# What one GFLOP is, by convention.
+CONVENTIONS: dict[Convention, str] = {
+    "mac": "GFLOPs = 1e9 multiply-adds",
+    "paper": "GFLOPs = 1e9 multiply-adds, and one operation a batch-normalised channel of every call",
+    "fvcore": "GFLOPs = 1e9 multiply-adds, and two operations a batch-normalised value",
+    "flop2x": "GFLOPs = 1e9 operations, two a multiply-add",
+}
 
 
 @dataclass(frozen=True)
@@ -56,13 +69,16 @@ class CostReport:
         crop_gflops: of cutting and resizing the patches, which the paper does not count.
         exit_gflops: the cost of stopping at each of the E exit steps, without the crops. All glance frames are
             processed at once, so every glance step costs the whole glance; the first focus step adds both
-            policies, and every focus step one patch and one step of the classifier.
+            policies, and every focus step one patch and one step of the classifier. Where an encoder mixes
+            frames there are two steps: glance only, and all.
+        convention: how the figures were counted.
     """
 
     parts: tuple[PartCost, ...]
     training_parameters: int
     crop_gflops: float
     exit_gflops: tuple[float, ...]
+    convention: Convention = "mac"
 
     @property
     def gflops(self) -> float:
@@ -80,56 +96,93 @@ class CostReport:
         return sum(part.parameters for part in self.parts) + self.training_parameters
 
 
-def measure_cost(config: ModelConfig) -> CostReport:
+def measure_cost(config: ModelConfig, *, convention: Convention = "mac") -> CostReport:
     """Measure the cost of one case; needs no weights, no data and no memory for either.
 
     Args:
         config: the model; its initial weights are not fetched.
+        convention: what counts as an operation; see `CONVENTIONS`.
     """
+    side, colours = config.frame_size, config.frame_channels
     with FakeTensorMode(), torch.no_grad():
-        model = UniAdaFocus(without_initial_weights(config)).eval()
-        side = config.frame_size
-        frames = torch.empty(1, config.num_frames, config.frame_channels, side, side)
-        counter = FlopCounterMode(display=False)
-        with counter:
-            model(frames)
-    gflops = {name: _gflops(counts) for name, counts in counter.get_flop_counts().items()}
+        model = build_model(without_initial_weights(config)).eval()
+        frames = torch.empty(1, config.num_frames, colours, side, side)
+        glance = torch.empty(1, config.num_glance_frames, colours, side, side)
+        gflops = count_gflops(model, frames, glance, convention=convention)
     parts = _parts(model, gflops)
-    heads = (model.global_head, model.local_head, model.policy_head)
     return CostReport(
         parts=parts,
-        training_parameters=sum(_parameters(head) for head in heads),
-        crop_gflops=gflops[_ROOT] - sum(part.gflops for part in parts),
+        training_parameters=_parameters(model) - sum(part.parameters for part in parts),
+        # To a single operation: what is left of the difference of equal sums is rounding.
+        crop_gflops=round(gflops[type(model).__name__] - sum(part.gflops for part in parts), 9),
         exit_gflops=_exit_gflops(model, {part.name: part for part in parts}),
+        convention=convention,
     )
 
 
-def _parts(model: UniAdaFocus, gflops: Mapping[str, float]) -> tuple[PartCost, ...]:
-    config = model.config
+def count_gflops(module: nn.Module, *inputs: Tensor, convention: Convention) -> dict[str, float]:
+    """Run a module and return the 1e9 operations of every module in it, by dotted name from its class's name.
+
+    Args:
+        module: in evaluation mode.
+        inputs: what it is called with.
+        convention: what counts as an operation; see `CONVENTIONS`.
+    """
+    root = type(module).__name__
+    normalised: Counter[str] = Counter()
+
+    def count(name: str, values: Tensor) -> None:
+        operations = 2 * values.numel() if convention == "fvcore" else values.shape[0] * values.shape[1]
+        parts = name.split(".")
+        normalised.update({".".join([root, *parts[:depth]]): operations for depth in range(len(parts) + 1)})
+
+    hooks = [
+        part.register_forward_pre_hook(lambda _, values, name=name: count(name, values[0]))
+        for name, part in module.named_modules()
+        if isinstance(part, _BatchNorm) and convention in ("paper", "fvcore")
+    ]
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        module(*inputs)
+    for hook in hooks:
+        hook.remove()
+    each = 1 if convention == "flop2x" else 2  # the counter reports two operations a multiply-add
+    products = {name: sum(counts.values()) / each for name, counts in counter.get_flop_counts().items()}
+    return {name: (products.get(name, 0) + normalised[name]) / 1e9 for name in products.keys() | normalised}
+
+
+def _parts(model: UniAdaFocus | TsmPlus, gflops: Mapping[str, float]) -> tuple[PartCost, ...]:
+    config, root = model.config, type(model).__name__
     glance, focus = config.num_glance_frames, config.num_focus_frames
 
     def part(name: str, count: int) -> PartCost:
-        module = getattr(model, name)
+        module = getattr(model, name, None)
         parameters = 0 if module is None else _parameters(module)
-        return PartCost(name, parameters, gflops.get(f"{_ROOT}.{name}", 0.0), count)
+        return PartCost(name, parameters, gflops.get(f"{root}.{name}", 0.0), count)
 
     def classifier_part(name: str, stage: str, count: int) -> PartCost:
         children = [
-            (f"{_ROOT}.classifier.{key}", child)
+            (f"{root}.classifier.{key}", child)
             for key, child in model.classifier.named_children()
             if key.startswith(stage)
         ]
         spent = sum(_gflops_under(prefix, gflops) for prefix, _ in children)
         return PartCost(name, sum(_parameters(child) for _, child in children), spent, count)
 
+    policies = ("spatial_policy", "temporal_policy") if isinstance(model, UniAdaFocus) else ()
     return (
         part("global_encoder", glance),
+        *(part(name, glance) for name in _exit_heads(model)),
         classifier_part("classifier_glance", "global", glance),
-        part("spatial_policy", 1),
-        part("temporal_policy", 1),
+        *(part(name, 1) for name in policies),
         part("local_encoder", focus),
         classifier_part("classifier_focus", "local", focus),
     )
+
+
+def _exit_heads(model: UniAdaFocus | TsmPlus) -> tuple[str, ...]:
+    """Return the heads that prediction uses to stop after the glance."""
+    return ("global_head",) if isinstance(model, UniAdaFocus) and model.exits_by_head else ()
 
 
 def _gflops_under(prefix: str, gflops: Mapping[str, float]) -> float:
@@ -142,7 +195,12 @@ def _gflops_under(prefix: str, gflops: Mapping[str, float]) -> float:
     )
 
 
-def _exit_gflops(model: UniAdaFocus, parts: Mapping[str, PartCost]) -> tuple[float, ...]:
+def _exit_gflops(model: UniAdaFocus | TsmPlus, parts: Mapping[str, PartCost]) -> tuple[float, ...]:
+    if model.classifier.of_clips:
+        whole = sum(part.gflops for part in parts.values())
+        heads = _exit_heads(model)
+        first = parts["global_encoder"].gflops + sum(parts[name].gflops for name in heads)
+        return (first, whole) if heads else (whole,)
     glance = parts["global_encoder"].gflops + parts["classifier_glance"].gflops
     decided = glance + parts["spatial_policy"].gflops + parts["temporal_policy"].gflops
     step = parts["local_encoder"].gflops_each + parts["classifier_focus"].gflops_each
@@ -154,8 +212,3 @@ def _exit_gflops(model: UniAdaFocus, parts: Mapping[str, PartCost]) -> tuple[flo
 
 def _parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
-
-
-def _gflops(counts: Mapping[Any, int]) -> float:
-    """The counter reports two operations a multiply-add."""
-    return sum(counts.values()) / 2e9

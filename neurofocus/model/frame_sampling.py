@@ -10,10 +10,12 @@ from neurofocus.model.draws import Draws
 
 __all__ = [
     "draw_frames",
+    "expected_frame_logits",
     "expected_frame_loss",
     "glance_frame_indices",
     "num_mc_draws",
     "quantile_frames",
+    "take_frames",
     "uniform_frames",
 ]
 
@@ -64,16 +66,20 @@ def uniform_frames(batch: int, num_frames: int, num_focus_frames: int, *, draws:
     return _strictly_increasing(indices, num_frames)
 
 
-def quantile_frames(frame_weights: Tensor, num_frames: int, num_focus_frames: int) -> Tensor:
+def quantile_frames(
+    frame_weights: Tensor, num_frames: int, num_focus_frames: int, *, draws: Draws | None = None
+) -> Tensor:
     """Choose T_L of T0 frames at evenly spaced quantiles of the weights (appendix C, test time).
 
-    The cumulative distribution is linear inside each of the T_G bins and is inverted at (i + 1/2) / T_L. A frame
-    that is already taken gives way to the next one, as in the released code, so a peak spills to its right.
+    The cumulative distribution is linear inside each of the T_G bins and is inverted at (i + 1/2) / T_L, or
+    anywhere in i / T_L to (i + 1) / T_L. A frame that is already taken gives way to the next one, as in the
+    released code, so a peak spills to its right.
 
     Args:
         frame_weights: [B, T], each row a distribution.
         num_frames: T0.
         num_focus_frames: T_L.
+        draws: draws the place in each part, per case, as the released code does in training; None: the middles.
 
     Returns:
         Strictly increasing indices, int64 [B, F].
@@ -82,10 +88,11 @@ def quantile_frames(frame_weights: Tensor, num_frames: int, num_focus_frames: in
     bins = weights.shape[1]
     upper = weights @ torch.ones(bins, bins, dtype=weights.dtype, device=weights.device).triu()
     upper[:, -1] = 1.0
-    quantile = (
-        torch.arange(num_focus_frames, dtype=weights.dtype, device=weights.device) + 0.5
-    ) / num_focus_frames
-    quantile = quantile.expand(len(weights), -1).contiguous()
+    shape = (len(weights), num_focus_frames)
+    middle = torch.full(shape, 0.5, dtype=torch.float64)
+    place = middle if draws is None else draws.uniform(shape, torch.float64)
+    part = torch.arange(num_focus_frames, dtype=weights.dtype, device=weights.device)
+    quantile = (part + place.to(weights.device)) / num_focus_frames
     hit = torch.searchsorted(upper, quantile).clamp(max=bins - 1)
     mass = weights.gather(1, hit).clamp_min(_TINY)
     within = 1 - (upper.gather(1, hit) - quantile) / mass
@@ -96,19 +103,19 @@ def quantile_frames(frame_weights: Tensor, num_frames: int, num_focus_frames: in
 def draw_frames(frame_weights: Tensor, num_frames: int, num_focus_frames: int, *, draws: Draws) -> Tensor:
     """Draw T_L of T0 frames by weighted sampling without replacement (Eq. 16, training).
 
-    Each of the T_G weights is shared equally by the T0 / T_G frames of its bin. One Gumbel top-k draw replaces
+    Each of the T_G weights is spread evenly over its bin of the T0 frames (`_spread`). One Gumbel top-k draw replaces
     the T_L sequential ones: the same distribution.
 
     Args:
         frame_weights: [B, T], each row a distribution.
-        num_frames: T0, a multiple of T.
+        num_frames: T0.
         num_focus_frames: T_L.
         draws: source of randomness.
 
     Returns:
         Strictly increasing indices, int64 [B, F].
     """
-    weights = frame_weights.detach().repeat_interleave(num_frames // frame_weights.shape[1], dim=1)
+    weights = _spread(frame_weights.detach(), num_frames)
     return _draw_order(weights, draws)[:, :num_focus_frames].sort(-1).values
 
 
@@ -150,6 +157,60 @@ def expected_frame_loss(
         # A product instead of cumsum, which has no deterministic CUDA kernel: column i sums the tail from i on.
         tail = torch.ones(bins, num_draws, device=order.device).tril()
         return ((drawn * losses) @ tail / (drawn @ tail)).mean((1, 2))
+
+
+def expected_frame_logits(
+    frame_weights: Tensor,
+    frame_logits: Tensor,
+    *,
+    num_draws: int,
+    num_samples: int,
+    draws: Draws,
+) -> Tensor:
+    """Average the logits of frames that sampling would take, as the released code does instead of Eq. 21.
+
+    For every i the i - 1 frames that are already taken are drawn anew. The weights of the others, divided by their
+    sum as a constant, weigh the logits; the mean is over samples and i.
+
+    Args:
+        frame_weights: w, [B, T], each row a distribution.
+        frame_logits: [B, T, K]; gradients flow into both.
+        num_draws: frames drawn a sample, T1.
+        num_samples: M.
+        draws: source of randomness.
+
+    Returns:
+        [B, K].
+    """
+    batch, bins = frame_weights.shape
+    with torch.autocast(frame_weights.device.type, enabled=False):
+        weights = frame_weights.float().clamp_min(_TINY)[:, None].expand(batch, num_samples, bins)
+        shares = torch.zeros_like(weights[:, 0])
+        for taken in range(num_draws):
+            rest = weights
+            if taken:
+                rest = weights.scatter(-1, _draw_order(weights.detach(), draws)[..., :taken], 0.0)
+            shares = shares + (rest / rest.detach().sum(-1, keepdim=True)).mean(1)
+        return ((shares / num_draws)[:, None] @ frame_logits.float())[:, 0]
+
+
+def take_frames(frames: Tensor, indices: Tensor) -> Tensor:
+    """Return entries [B, F, ...] of frames [B, T, ...] at indices [B, F]."""
+    return frames[torch.arange(len(frames), device=frames.device)[:, None], indices]
+
+
+def _spread(weights: Tensor, num_frames: int) -> Tensor:
+    """Return the weights [B, T] as weights of the T0 frames, [B, T0].
+
+    Each bin's weight is spread evenly over its T-th part of the clip, as in the distribution that evaluation
+    inverts; a frame on the border of two bins gets a part of both.
+    """
+    bins = weights.shape[1]
+    # In units of 1 / (T0 * T) of the clip all borders are whole numbers, so that the shares are exact.
+    frame = torch.arange(num_frames, device=weights.device) * bins
+    start = torch.arange(bins, device=weights.device)[:, None] * num_frames
+    overlap = ((frame + bins).minimum(start + num_frames) - frame.maximum(start)).clamp_min(0)
+    return weights @ (overlap / num_frames).to(weights.dtype)
 
 
 def _draw_order(weights: Tensor, draws: Draws) -> Tensor:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-__all__ = ["Decision", "FocusOutput", "GlanceOutput", "UniAdaFocusOutput"]
+__all__ = ["Decision", "FocusOutput", "GlanceOutput", "ModelOutput", "UniAdaFocusOutput"]
 
 
 @dataclass(frozen=True)
@@ -58,28 +58,37 @@ class FocusOutput:
 
 
 @dataclass(frozen=True)
-class UniAdaFocusOutput:
-    """One forward pass.
+class ModelOutput:
+    """One forward pass of either kind of model.
 
     Attributes:
         logits: one prediction an exit step, [B, E, K]; the last one is the model's answer.
         boxes: of the focus frames, [B, F, 4]; see `FocusOutput`.
         frame_weights: over the glance frames, [B, T].
         frame_indices: the focus frames, int64 [B, F].
-        glance: the first stage's result.
-        decision: the second stage's result.
-        focus: the third stage's result.
     """
 
     logits: Tensor
     boxes: Tensor
     frame_weights: Tensor
     frame_indices: Tensor
-    glance: GlanceOutput
-    decision: Decision
-    focus: FocusOutput
 
     @property
     def step_probs(self) -> Tensor:
         """p_t, the class probabilities at every exit step, [B, E, K]."""
         return self.logits.softmax(-1)
+
+
+@dataclass(frozen=True)
+class UniAdaFocusOutput(ModelOutput):
+    """One forward pass of Uni-AdaFocus.
+
+    Attributes:
+        glance: the first stage's result.
+        decision: the second stage's result.
+        focus: the third stage's result.
+    """
+
+    glance: GlanceOutput
+    decision: Decision
+    focus: FocusOutput

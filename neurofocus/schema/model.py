@@ -18,6 +18,7 @@ __all__ = [
 ]
 
 EncoderName = Literal["mobilenet_v2", "resnet18", "resnet34", "resnet50", "efficientnet_lite0"]
+_SHIFTABLE: tuple[EncoderName, ...] = ("mobilenet_v2", "resnet18", "resnet34", "resnet50")
 
 
 class EncoderConfig(Settings):
@@ -27,6 +28,21 @@ class EncoderConfig(Settings):
     width: float = Field(1.0, gt=0, le=4, description="channel multiplier; 1 is the published network")
     weights: str | None = Field(None, description="a file, a URL (with sha256), or 'package'; none: random")
     weights_sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
+    temporal_shift: bool = Field(False, description="TSM: some channels come from the neighbouring frames")
+
+    @property
+    def mixes_frames(self) -> bool:
+        """Whether a frame's map depends on the other frames of its clip."""
+        return self.temporal_shift
+
+    @model_validator(mode="after")
+    def _shiftable(self) -> "EncoderConfig":
+        if self.temporal_shift and self.name not in _SHIFTABLE:
+            raise ValueError(
+                f"temporal_shift is not available for {self.name}; set it to false or choose one of "
+                + ", ".join(_SHIFTABLE)
+            )
+        return self
 
 
 class PatchConfig(Settings):
@@ -70,7 +86,9 @@ class TemporalPolicyConfig(Settings):
 class ClassifierConfig(Settings):
     """f_C: accumulated max-pooling with one head a step, or the average of per-frame predictions."""
 
-    kind: Literal["max_pooling", "average"] = "max_pooling"
+    kind: Literal["max_pooling", "average"] = Field(
+        "max_pooling", description="average: for encoders that mix frames, one prediction a clip"
+    )
     hidden: int = Field(4096, ge=1, description="width of the two embeddings (max_pooling only)")
     dropout: float = Field(0.2, ge=0, lt=1)
     reuse_global: bool = Field(True, description="off: e^G does not enter f_C (table 8)")
@@ -79,6 +97,10 @@ class ClassifierConfig(Settings):
 class ModelConfig(Settings):
     """The whole model: T0, T_G, T_L, P and its parts."""
 
+    kind: Literal["uni_adafocus", "tsm_plus"] = Field(
+        "uni_adafocus",
+        description="tsm_plus: the baseline of table 4, both encoders on whole frames, no policy",
+    )
     num_classes: int = Field(2, ge=2)
     frame_size: int = Field(224, ge=16, description="height and width of a frame, pixels")
     glance_size: int | None = Field(
@@ -87,6 +109,10 @@ class ModelConfig(Settings):
     frame_channels: Literal[1, 3] = Field(3, description="1: gray slices; 3: colour frames")
     gray_input: Literal["repeat", "average"] = Field(
         "repeat", description="gray frames: repeated to 3 channels, or the first convolution takes 1 channel"
+    )
+    streams: Literal["shared", "separate"] = Field(
+        "shared",
+        description="shared: the glance takes T_G of the T0 frames; separate: it is sampled on its own",
     )
     num_frames: int = Field(48, ge=1, description="T0")
     num_glance_frames: int = Field(16, ge=1, description="T_G")
@@ -100,14 +126,31 @@ class ModelConfig(Settings):
     classifier: ClassifierConfig = ClassifierConfig()
     auxiliary_dropout: float = Field(0.2, ge=0, lt=1)
 
+    @property
+    def mixes_frames(self) -> bool:
+        """Whether an encoder mixes the frames of a clip, so that only whole clips can be classified."""
+        return self.global_encoder.mixes_frames or self.local_encoder.mixes_frames
+
+    @property
+    def classifies_clips(self) -> bool:
+        """Whether f_C predicts once a clip instead of frame by frame."""
+        return self.mixes_frames or self.kind == "tsm_plus"
+
     @model_validator(mode="after")
     def _consistent(self) -> "ModelConfig":
-        if self.num_frames % self.num_glance_frames:
+        if self.streams == "shared" and self.num_frames % self.num_glance_frames:
             raise ValueError(
-                f"num_glance_frames {self.num_glance_frames} does not divide num_frames {self.num_frames}"
+                f"num_glance_frames {self.num_glance_frames} does not divide num_frames {self.num_frames}; "
+                "choose a divisor, or set streams to separate"
             )
         if self.num_focus_frames > self.num_frames:
             raise ValueError(f"num_focus_frames {self.num_focus_frames} exceeds num_frames {self.num_frames}")
+        if self.classifier.kind != "average" and self.classifies_clips:
+            cause = "kind tsm_plus" if self.kind == "tsm_plus" else "temporal_shift"
+            raise ValueError(
+                f"classifier.kind {self.classifier.kind} predicts frame by frame, {cause} a clip at a time; "
+                "set classifier.kind to average"
+            )
         if not self.patches.deformable and self.patch_size > self.frame_size:
             raise ValueError(f"patch_size {self.patch_size} exceeds frame_size {self.frame_size}")
         return self

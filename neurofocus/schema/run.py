@@ -6,6 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from neurofocus.schema.base import Settings
 from neurofocus.schema.model import ModelConfig
+from neurofocus.schema.video_run import VideoConfig
 
 __all__ = [
     "AugmentConfig",
@@ -97,6 +98,9 @@ class LearningRates(Settings):
 class ObjectiveConfig(Settings):
     """Which terms of Eq. 22 are on (tables 6 and 7 switch them off)."""
 
+    profile: Literal["paper", "released"] = Field(
+        "paper", description="the equations as printed, or what the released training code computes"
+    )
     auxiliary: bool = Field(True, description="Eq. 11")
     diversity: bool = Field(True, description="Eq. 12")
     stop_gradient: bool = Field(True, description="no gradient from the policy into f_G")
@@ -105,12 +109,27 @@ class ObjectiveConfig(Settings):
     num_mc_samples: int = Field(128, ge=1, description="M of Eq. 19")
     label_smoothing: float = Field(0.0, ge=0, lt=1)
 
+    @model_validator(mode="after")
+    def _released_is_fixed(self) -> "ObjectiveConfig":
+        switches = (self.auxiliary, self.diversity, self.stop_gradient, self.policy_gradient == "features")
+        if self.profile == "released" and not all(switches):
+            raise ValueError(
+                "profile released goes with auxiliary, diversity and stop_gradient true and policy_gradient "
+                "features, as in the released code; take out what differs, or set profile to paper"
+            )
+        return self
+
 
 class TrainConfig(Settings):
     """Optimisation of one fold."""
 
     epochs: int = Field(50, ge=1)
-    batch_size: int = Field(32, ge=2, description="batch normalisation needs two")
+    batch_size: int = Field(32, ge=2, description="of all processes; batch normalisation needs two")
+    reference_batch_size: int | None = Field(
+        None,
+        ge=1,
+        description="the batch that learning_rates are meant for; another batch_size scales them in proportion",
+    )
     optimizer: Literal["sgd", "adamw"] = "sgd"
     learning_rates: LearningRates = LearningRates()
     momentum: float = Field(0.9, ge=0, lt=1)
@@ -119,11 +138,22 @@ class TrainConfig(Settings):
     grad_clip: float | None = Field(None, gt=0, description="largest global gradient norm")
     amp: Literal["off", "bf16", "fp16"] = "off"
     ema_decay: float | None = Field(None, gt=0, lt=1)
+    keep: Literal["best", "last"] = Field(
+        "best", description="best: the epoch with the smallest validation loss; last: the last epoch"
+    )
     patience: int | None = Field(None, ge=1, description="epochs without a better validation loss")
     class_balanced: bool = Field(True, description="weigh the loss by inverse class frequency")
     deterministic: bool = True
     tensorboard: bool = Field(True, description="write scalars for TensorBoard beside the checkpoints")
     objective: ObjectiveConfig = ObjectiveConfig()
+
+    @model_validator(mode="after")
+    def _patience_needs_best(self) -> "TrainConfig":
+        if self.patience is not None and self.keep == "last":
+            raise ValueError(
+                "patience ends a training by its validation loss; leave it out or set keep to best"
+            )
+        return self
 
     @field_validator("amp", mode="before")
     @classmethod
@@ -143,6 +173,7 @@ class RunConfig(Settings):
     """Everything that decides a run's numbers."""
 
     cohort: str | None = Field(None, description="a shipped cohort's name or a cohort YAML file")
+    dataset: str | None = Field(None, description="a shipped video data set's name, or its YAML file")
     seed: int = Field(0, ge=0, lt=2**32)
     threads: int | None = Field(None, ge=1, description="CPU threads of torch a fold; none: all cores")
     parallel_folds: int = Field(1, ge=1, description="folds trained at a time; they share cores and memory")
@@ -152,6 +183,21 @@ class RunConfig(Settings):
     data: DataConfig = DataConfig()
     prepare: PrepareConfig = PrepareConfig()
     augment: AugmentConfig = AugmentConfig()
+    video: VideoConfig = VideoConfig()
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
     bundle: BundleConfig = BundleConfig()
+
+    @model_validator(mode="after")
+    def _video_fits_model(self) -> "RunConfig":
+        side, short = self.model.frame_size, self.video.short_side
+        if short is not None and short < side:
+            raise ValueError(
+                f"video.short_side {short} is less than model.frame_size {side}; give at least that"
+            )
+        largest = max((label for pair in self.video.flip_labels for label in pair), default=0)
+        if largest >= self.model.num_classes:
+            raise ValueError(
+                f"video.flip_labels names class {largest}; model.num_classes is {self.model.num_classes}"
+            )
+        return self

@@ -16,7 +16,7 @@ from ignite.engine import Engine, Events
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from neurofocus.data.dataset import Batch, FrameDataset
+from neurofocus.data.dataset import Batch, CaseDataset
 from neurofocus.data.loaders import EpochBatchSampler
 from neurofocus.data.seeds import derive_seed
 from neurofocus.errors import NeurofocusError
@@ -32,7 +32,7 @@ from neurofocus.training.progress import EpochProgress, ScalarLog
 from neurofocus.training.reproducible import Precision
 from neurofocus.training.shared_batch_norm import share_batch_norms
 from neurofocus.training.state import EpochRecord, SavedState, TrainingState
-from neurofocus.training.validation import class_weights, validation_scores
+from neurofocus.training.validation import class_weights, validation_loss
 
 __all__ = ["LAST_CHECKPOINT", "DivergedError", "FoldTraining", "train_fold"]
 
@@ -53,7 +53,8 @@ class FoldTraining:
         config: optimisation.
         stream: (seed, fold): with epoch and iteration, the source of all randomness.
         training: loader with a stream.
-        validation: loader of the inner validation part.
+        validation: loader of the inner validation part; None: no epoch is measured and the last one is kept.
+        measure: from the validation part's logits, float64 [N, K], to named measures.
         folder: where the checkpoint and the TensorBoard scalars go.
         identity: what the checkpoint belongs to; JSON.
         watch: called with the record of every finished epoch; what it raises ends the training.
@@ -62,7 +63,8 @@ class FoldTraining:
     config: TrainConfig
     stream: tuple[int, int]
     training: DataLoader[Batch]
-    validation: DataLoader[Batch]
+    validation: DataLoader[Batch] | None
+    measure: Callable[[Tensor], dict[str, float | None]]
     folder: Path
     identity: Mapping[str, Any]
     watch: Callable[[EpochRecord], None] | None = None
@@ -103,7 +105,7 @@ def train_fold(model: UniAdaFocus, job: FoldTraining, saved: SavedState | None =
 
         def finish(running: Engine) -> None:
             record = _finish_epoch(state, job, weights, running.state.losses)
-            progress.report(record, best=state.best.epoch)
+            progress.report(record, kept=state.best.epoch)
             scalars.add(record)
             if job.watch is not None:
                 job.watch(record)
@@ -126,6 +128,7 @@ def _start(model: UniAdaFocus, job: FoldTraining, saved: SavedState | None) -> T
         optimizer=build_optimizer(model, config),
         scaler=Precision(config.amp, device).scaler(),
         average=None if config.ema_decay is None else WeightAverage(model, config.ema_decay),
+        keep=config.keep,
     )
     if saved is not None:
         state.restore(saved)
@@ -144,7 +147,7 @@ def _is_done(state: TrainingState, config: TrainConfig) -> bool:
 
 def _loss_weights(job: FoldTraining, num_classes: int) -> Tensor | None:
     dataset = job.training.dataset
-    assert isinstance(dataset, FrameDataset)
+    assert isinstance(dataset, CaseDataset)
     return class_weights(dataset.labels, num_classes) if job.config.class_balanced else None
 
 
@@ -152,7 +155,7 @@ def _begin_epoch(engine: Engine, state: TrainingState, job: FoldTraining) -> Non
     """Set the epoch everywhere: order, draws, learning rates."""
     epoch = engine.state.epoch - 1
     dataset, sampler = job.training.dataset, job.training.batch_sampler
-    assert isinstance(dataset, FrameDataset) and isinstance(sampler, EpochBatchSampler)
+    assert isinstance(dataset, CaseDataset) and isinstance(sampler, EpochBatchSampler)
     dataset.set_epoch(epoch)
     sampler.set_epoch(epoch)
     set_learning_rates(state.optimizer, learning_rate_factor(epoch, job.config))
@@ -193,7 +196,7 @@ def _make_step(state: TrainingState, job: FoldTraining, weights: Tensor | None) 
 def _share(job: FoldTraining, weights: Tensor | None, epoch: int, iteration: int) -> tuple[Draws, BatchShare]:
     """Return the random numbers and the weight of this process's part of a batch."""
     dataset, sampler = job.training.dataset, job.training.batch_sampler
-    assert isinstance(dataset, FrameDataset) and isinstance(sampler, EpochBatchSampler)
+    assert isinstance(dataset, CaseDataset) and isinstance(sampler, EpochBatchSampler)
     batch = sampler.whole_batches()[iteration]
     mine = sampler.mine(len(batch))
     labels = torch.tensor([dataset.labels[position] for position in batch])
@@ -218,13 +221,10 @@ def _update(state: TrainingState, loss: Tensor, grad_clip: float | None) -> None
 def _finish_epoch(
     state: TrainingState, job: FoldTraining, weights: Tensor | None, losses: list[list[float]]
 ) -> EpochRecord:
-    """Validate, remember the best weights and save the state."""
-    dataset = job.validation.dataset
-    assert isinstance(dataset, FrameDataset)
+    """Validate, remember the weights to keep and save the state."""
     epoch = len(state.history)
     with state.evaluation_weights():
-        scores = validation_scores(predict_logits(state.model, job.validation), dataset.labels, weights)
-        _require_finite(scores.loss, f"validation loss after epoch {epoch + 1}", job)
+        loss, measures = _validate(state, job, weights)
         record = EpochRecord(
             epoch=epoch + 1,
             learning_rate_factor=learning_rate_factor(epoch, job.config),
@@ -232,14 +232,26 @@ def _finish_epoch(
                 name: math.fsum(column) / len(losses)
                 for name, column in zip(_TERMS, zip(*losses, strict=True), strict=True)
             },
-            validation_loss=scores.loss,
-            balanced_accuracy=scores.balanced_accuracy,
-            roc_auc=scores.roc_auc,
+            validation_loss=loss,
+            measures=measures,
         )
         state.add(record)
     if is_main():
         state.save(job.folder / LAST_CHECKPOINT, job.identity)
     return record
+
+
+def _validate(
+    state: TrainingState, job: FoldTraining, weights: Tensor | None
+) -> tuple[float | None, dict[str, float | None]]:
+    if job.validation is None:
+        return None, {}
+    dataset = job.validation.dataset
+    assert isinstance(dataset, CaseDataset)
+    logits = predict_logits(state.model, job.validation)
+    loss = validation_loss(logits, dataset.labels, weights)
+    _require_finite(loss, f"validation loss after epoch {len(state.history) + 1}", job)
+    return loss, job.measure(logits)
 
 
 def _require_finite(value: float, what: str, job: FoldTraining) -> None:

@@ -8,21 +8,39 @@ Which part learns from which term, with everything switched on:
     spatial            spatial policy, FC_Aux    Eq. 14
     size               spatial policy            Eq. 15, the regulariser
     temporal           temporal policy           Eq. 21
+
+The profile "released" is what the released training code computes. It differs for models of single frames in
+
+    temporal           temporal policy, f_G, FC_G
+
+and for models of whole clips (an encoder mixes frames) in
+
+    classification     f_C
 """
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from neurofocus.model.draws import Draws
-from neurofocus.model.frame_sampling import expected_frame_loss, num_mc_draws
-from neurofocus.model.outputs import Decision, FocusOutput, GlanceOutput
+from neurofocus.model.outputs import Decision, FocusOutput
+from neurofocus.model.tsm_plus import TsmPlus
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.run import ObjectiveConfig
+from neurofocus.training.cross_entropy import CrossEntropy
+from neurofocus.training.policy_losses import (
+    released_temporal_loss,
+    size_regulariser,
+    spatial_loss,
+    temporal_loss,
+)
+from neurofocus.training.recognition_losses import Recognition, recognition_losses
 
-__all__ = ["LossTerms", "uni_adafocus_loss"]
+__all__ = ["LossTerms", "training_loss", "tsm_plus_loss", "uni_adafocus_loss"]
+
+# The T0 frames, or of separate streams the candidates for focus and the glance frames.
+Frames = Tensor | tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -31,12 +49,12 @@ class LossTerms:
 
     Attributes:
         total: the sum of the terms below (Eq. 22).
-        classification: cross-entropy of f_C over all exit steps, mean of the passes.
-        global_auxiliary: cross-entropy of FC_G over glance frames.
-        local_auxiliary: cross-entropy of FC_L over focus frames, mean of the passes.
-        spatial: cross-entropy of FC_Aux over glance frames, on features inside the boxes.
+        classification: cross-entropy of f_C over its exit steps, mean of the passes.
+        global_auxiliary: cross-entropy of FC_G over glance frames; released, of clips: on their mean.
+        local_auxiliary: the same of FC_L over focus frames, mean of the passes.
+        spatial: cross-entropy of FC_Aux over glance frames, on features inside the boxes; released: on their mean.
         size: the size regulariser times its weight.
-        temporal: expected loss of the sampled frames.
+        temporal: expected loss of the sampled frames; released: loss of their expected logits.
         logits: f_C's predictions in the pass with the policy's boxes, detached, [B, E, K].
     """
 
@@ -50,45 +68,28 @@ class LossTerms:
     logits: Tensor
 
 
-@dataclass(frozen=True)
-class _CrossEntropy:
-    """Cross-entropy against the case's label, averaged over cases and steps.
-
-    With class weights the mean is weighted by the case's class, as in torch's ``cross_entropy``.
-    """
-
-    labels: Tensor
-    class_weights: Tensor | None
-    smoothing: float
-
-    def __call__(self, logits: Tensor) -> Tensor:
-        """Return the mean over logits [B, S, K] of S steps."""
-        targets = self.labels.repeat_interleave(logits.shape[1])
-        return functional.cross_entropy(
-            logits.float().flatten(0, 1), targets, weight=self.class_weights, label_smoothing=self.smoothing
+def training_loss(
+    model: UniAdaFocus | TsmPlus,
+    frames: Frames,
+    labels: Tensor,
+    *,
+    objective: ObjectiveConfig,
+    class_weights: Tensor | None,
+    draws: Draws,
+) -> LossTerms:
+    """Return the objective of one batch for either kind of model; see `uni_adafocus_loss`."""
+    if isinstance(model, TsmPlus):
+        return tsm_plus_loss(
+            model, frames, labels, objective=objective, class_weights=class_weights, draws=draws
         )
-
-    def mean_of(self, passes: list[Tensor]) -> Tensor:
-        """Return the mean of the passes' losses (the 1/2 of Eq. 12)."""
-        return torch.stack([self(logits) for logits in passes]).mean()
-
-    def per_step(self, logits: Tensor) -> Tensor:
-        """Return the plain losses, without weights or smoothing, [B, S]."""
-        targets = self.labels.repeat_interleave(logits.shape[1])
-        losses = functional.cross_entropy(logits.float().flatten(0, 1), targets, reduction="none")
-        return losses.view(logits.shape[:2])
-
-    def weighted_mean(self, values: Tensor) -> Tensor:
-        """Return the mean of one value a case, [B], with the same case weights."""
-        if self.class_weights is None:
-            return values.mean()
-        weights = self.class_weights[self.labels]
-        return (values * weights).sum() / weights.sum()
+    return uni_adafocus_loss(
+        model, frames, labels, objective=objective, class_weights=class_weights, draws=draws
+    )
 
 
 def uni_adafocus_loss(
     model: UniAdaFocus,
-    frames: Tensor,
+    frames: Frames,
     labels: Tensor,
     *,
     objective: ObjectiveConfig,
@@ -99,36 +100,87 @@ def uni_adafocus_loss(
 
     Args:
         model: in training mode.
-        frames: [B, T0, C, H, W].
+        frames: [B, T0, C, H, W]; of separate streams these candidates for focus and the glance frames,
+            [B, T, C, H, W].
         labels: class indices, int64 [B].
-        objective: which terms are on.
+        objective: which terms are on, and in which form.
         class_weights: [K], or None.
         draws: draws glance frames, focus frames, random boxes and Monte Carlo samples. Dropout is the only
             other randomness.
     """
-    cross_entropy = _CrossEntropy(labels, class_weights, objective.label_smoothing)
-    glance = model.glance(frames, draws=draws)
-    decision = model.decide(glance, stop_gradient=objective.stop_gradient)
-    passes = _focus_passes(model, frames, decision, objective, draws)
-    logits = [model.classify(glance, focus) for focus in passes]
-
-    classification = cross_entropy.mean_of(logits)
-    global_auxiliary = local_auxiliary = spatial = size = temporal = torch.zeros((), device=frames.device)
-    if objective.auxiliary:
-        local_auxiliary = cross_entropy.mean_of([model.local_head(focus.local_features) for focus in passes])
-    if objective.auxiliary or model.temporal_policy is not None:
-        # The temporal loss needs FC_G even without auxiliary supervision; then it learns on constant features.
-        features = glance.global_features if objective.auxiliary else glance.global_features.detach()
-        global_logits = model.global_head(features)
-        global_auxiliary = cross_entropy(global_logits)
+    cross_entropy = CrossEntropy(labels, class_weights, objective.label_smoothing)
+    candidates, shown = _streams(frames)
+    released = objective.profile == "released"
+    glance = model.glance(shown, draws=draws)
+    decision = model.decide(
+        glance,
+        stop_gradient=objective.stop_gradient,
+        temporal_gradient=released and not model.classifier.of_clips,
+    )
+    passes = _focus_passes(model, candidates, decision, objective, draws)
+    features = glance.global_features, [focus.local_features for focus in passes]
+    recognition = recognition_losses(model, *features, cross_entropy, objective)
+    spatial = size = temporal = torch.zeros((), device=candidates.device)
     if model.temporal_policy is not None:
-        frame_losses = cross_entropy.per_step(global_logits.detach())
-        expected = _expected_loss(model, decision, frame_losses, objective.num_mc_samples, draws)
-        temporal = cross_entropy.weighted_mean(expected)
+        temporal = _temporal(model, decision, recognition.global_logits, cross_entropy, objective, draws)
     if objective.policy_gradient == "features":
-        spatial = cross_entropy(_box_logits(model, glance, decision))
+        spatial = spatial_loss(model, glance, decision, cross_entropy, of_clips=released)
     if model.config.patches.deformable:
-        size = objective.size_weight * _size_regulariser(decision)
+        size = objective.size_weight * size_regulariser(decision)
+    return _collect(recognition, spatial, size, temporal)
+
+
+def tsm_plus_loss(
+    model: TsmPlus,
+    frames: Frames,
+    labels: Tensor,
+    *,
+    objective: ObjectiveConfig,
+    class_weights: Tensor | None,
+    draws: Draws,
+) -> LossTerms:
+    """Return the objective of the baseline: recognition with auxiliary supervision (Eq. 11), no policy.
+
+    Args:
+        model: in training mode.
+        frames: as for `uni_adafocus_loss`.
+        labels: class indices, int64 [B].
+        objective: which terms are on, and in which form; what concerns the policy has no effect.
+        class_weights: [K], or None.
+        draws: draws the frames. Dropout is the only other randomness.
+    """
+    cross_entropy = CrossEntropy(labels, class_weights, objective.label_smoothing)
+    candidates, shown = _streams(frames)
+    seen = model.encode(candidates, shown, draws=draws)
+    recognition = recognition_losses(
+        model, seen.global_features, [seen.local_features], cross_entropy, objective
+    )
+    none = torch.zeros((), device=candidates.device)
+    return _collect(recognition, none, none, none)
+
+
+def _streams(frames: Frames) -> tuple[Tensor, Tensor]:
+    return frames if isinstance(frames, tuple) else (frames, frames)
+
+
+def _temporal(
+    model: UniAdaFocus,
+    decision: Decision,
+    global_logits: Tensor,
+    cross_entropy: CrossEntropy,
+    objective: ObjectiveConfig,
+    draws: Draws,
+) -> Tensor:
+    """Return Eq. 21 or, released, its stand-in; that one trains FC_G and f_G, too, where models see single frames."""
+    samples = objective.num_mc_samples
+    if objective.profile == "paper":
+        return temporal_loss(model, decision, global_logits, cross_entropy, num_samples=samples, draws=draws)
+    logits = global_logits.detach() if model.classifier.of_clips else global_logits
+    return released_temporal_loss(decision, logits, cross_entropy, num_samples=samples, draws=draws)
+
+
+def _collect(recognition: Recognition, spatial: Tensor, size: Tensor, temporal: Tensor) -> LossTerms:
+    classification, global_auxiliary, local_auxiliary, logits, _ = recognition
     return LossTerms(
         total=classification + global_auxiliary + local_auxiliary + spatial + size + temporal,
         classification=classification,
@@ -137,7 +189,7 @@ def uni_adafocus_loss(
         spatial=spatial,
         size=size,
         temporal=temporal,
-        logits=logits[0].detach(),
+        logits=logits.detach(),
     )
 
 
@@ -153,7 +205,7 @@ def _focus_passes(
     f_L sees both passes as one batch, so that its batch statistics cover both. Pixels train the policy only where
     the objective says so (Eq. 8); otherwise the boxes are constants here.
     """
-    indices = model.select_frames(decision, draws=draws)
+    indices = model.select_frames(decision, draws=draws, stratified=objective.profile == "released")
     placed = decision if objective.policy_gradient == "pixels" else decision.detach()
     boxes = [model.place_boxes(placed, indices)]
     if objective.diversity:
@@ -161,45 +213,3 @@ def _focus_passes(
     patches = [model.crop(frames, chosen, indices) for chosen in boxes]
     features = model.encode_patches(torch.cat(patches)).chunk(len(patches))
     return [FocusOutput(indices, *result) for result in zip(boxes, patches, features, strict=True)]
-
-
-def _box_logits(model: UniAdaFocus, glance: GlanceOutput, decision: Decision) -> Tensor:
-    """Return FC_Aux of the global features inside every glance frame's box, [B, T, K] (Eq. 13, 14).
-
-    The map is a constant: the gradient reaches the policy through the box alone. The crop has P / H of the map's
-    cells a side, at least one.
-    """
-    maps = glance.global_maps.detach()
-    batch, number, _, side, _ = maps.shape
-    scale = side / model.config.frame_size
-    cells = max(1, int(scale * model.config.patch_size + 0.5))
-    crops = model.resample(maps.flatten(0, 1), decision.boxes.flatten(0, 1) * scale, cells)
-    logits: Tensor = model.policy_head(crops.mean((-2, -1)))
-    return logits.view(batch, number, -1)
-
-
-def _size_regulariser(decision: Decision) -> Tensor:
-    """Return the mean of (1 - a)^2 over frames and both side lengths (Eq. 15, in normalised units).
-
-    a is the size as a fraction of its free range, so 1 - a = (H_max - H_p) / (H_max - H_min). With H_max = H, a
-    weight alpha here is alpha / (2 (H - H_min)^2) per square pixel in Eq. 15: alpha / 32768 for 96 to 224 pixels.
-    """
-    return (1 - decision.actions[..., 2:]).square().mean()
-
-
-def _expected_loss(
-    model: UniAdaFocus,
-    decision: Decision,
-    frame_losses: Tensor,
-    num_samples: int,
-    draws: Draws,
-) -> Tensor:
-    """Return Eq. 21 among the glance frames, [B], from FC_G's loss on each of them, [B, T] (appendix C)."""
-    config = model.config
-    return expected_frame_loss(
-        decision.frame_weights,
-        frame_losses,
-        num_draws=num_mc_draws(config.num_frames, config.num_glance_frames, config.num_focus_frames),
-        num_samples=num_samples,
-        draws=draws,
-    )

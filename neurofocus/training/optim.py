@@ -50,9 +50,12 @@ def parameter_groups(model: nn.Module, rates: LearningRates) -> list[dict[str, o
 def build_optimizer(model: nn.Module, config: TrainConfig) -> Optimizer:
     """Return SGD with momentum (the paper) or AdamW over the four groups.
 
-    Weight decay acts on every parameter, biases and normalisation included, as in the released code.
+    Weight decay acts on every parameter, biases and normalisation included, as in the released code. Learning rates
+    that are meant for another batch size are scaled in proportion to it (appendix H.3).
     """
-    groups: Iterable[dict[str, object]] = parameter_groups(model, config.learning_rates)
+    scale = config.batch_size / (config.reference_batch_size or config.batch_size)
+    rates = {name: rate * scale for name, rate in config.learning_rates.model_dump().items()}
+    groups: Iterable[dict[str, object]] = parameter_groups(model, LearningRates(**rates))
     if config.optimizer == "sgd":
         return SGD(groups, momentum=config.momentum, weight_decay=config.weight_decay)
     return AdamW(groups, betas=(config.momentum, 0.999), weight_decay=config.weight_decay)

@@ -56,21 +56,18 @@ class EpochProgress:
         self._bar.update()
         self._bar.set_postfix(loss=f"{engine.state.output:.3f}", refresh=False)
 
-    def report(self, record: EpochRecord, *, best: int) -> None:
+    def report(self, record: EpochRecord, *, kept: int) -> None:
         """Write the line of a finished epoch."""
         now = time.perf_counter()
-        auc = "-" if record.roc_auc is None else f"{record.roc_auc:.3f}"
         self._bar.clear()
         _LOGGER.info(
-            "fold %d  epoch %d/%d  loss %.3f  validation loss %.4f  balanced accuracy %.3f  AUC %s  best epoch %d  %.1f s",
+            "fold %d  epoch %d/%d  loss %.3f%s  kept epoch %d  %.1f s",
             self.fold,
             record.epoch,
             self.epochs,
             record.losses["total"],
-            record.validation_loss,
-            record.balanced_accuracy,
-            auc,
-            best,
+            _validated(record),
+            kept,
             now - self._started,
         )
         self._started = now
@@ -112,11 +109,19 @@ class ScalarLog:
         values: dict[str, float | None] = {f"training/{name}": value for name, value in record.losses.items()}
         values["learning_rate_factor"] = record.learning_rate_factor
         values["validation/loss"] = record.validation_loss
-        values["validation/balanced_accuracy"] = record.balanced_accuracy
-        values["validation/roc_auc"] = record.roc_auc
+        values |= {f"validation/{name}": value for name, value in record.measures.items()}
         for name, value in values.items():
             if value is not None:
                 self._add(name, value, record.epoch)
+
+
+def _validated(record: EpochRecord) -> str:
+    if record.validation_loss is None:
+        return ""
+    shown = [f"  validation loss {record.validation_loss:.4f}"]
+    for name, value in record.measures.items():
+        shown.append(f"  {name.replace('_', ' ')} {'-' if value is None else f'{value:.3f}'}")
+    return "".join(shown)
 
 
 def _nothing() -> None:

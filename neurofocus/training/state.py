@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -26,17 +26,15 @@ class EpochRecord:
         epoch: counted from 1.
         learning_rate_factor: share of the peak learning rates.
         losses: mean of ``total`` and of every term of Eq. 22 over the epoch.
-        validation_loss: cross-entropy of the last step on the inner validation part.
-        balanced_accuracy: on the inner validation part.
-        roc_auc: on the inner validation part; None where undefined.
+        validation_loss: cross-entropy of the last step on the inner validation part; None without one.
+        measures: others on the same part, by name; None where undefined.
     """
 
     epoch: int
     learning_rate_factor: float
     losses: dict[str, float]
-    validation_loss: float
-    balanced_accuracy: float
-    roc_auc: float | None
+    validation_loss: float | None = None
+    measures: dict[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,21 +60,30 @@ class TrainingState:
         optimizer: over the model's parameters.
         scaler: of gradients; inactive outside fp16.
         average: moving average of the weights, or None.
+        keep: which epoch's weights are the result.
         history: one record a finished epoch.
-        best_weights: state dict on the CPU of the epoch with the smallest validation loss.
+        best_weights: state dict on the CPU of that epoch.
     """
 
     model: UniAdaFocus
     optimizer: Optimizer
     scaler: torch.amp.GradScaler
     average: WeightAverage | None = None
+    keep: Literal["best", "last"] = "best"
     history: list[EpochRecord] = field(default_factory=list)
     best_weights: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def best(self) -> EpochRecord:
-        """Return the epoch with the smallest validation loss; the earlier one of two equals."""
-        return min(self.history, key=lambda record: record.validation_loss)
+        """Return the epoch to keep: that with the smallest validation loss, the earlier one of two equals, or the last."""
+        measured = [
+            (record.validation_loss, record.epoch)
+            for record in self.history
+            if record.validation_loss is not None
+        ]
+        if self.keep == "last" or not measured:
+            return self.history[-1]
+        return self.history[min(measured)[1] - 1]
 
     @contextmanager
     def evaluation_weights(self) -> Iterator[None]:

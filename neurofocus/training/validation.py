@@ -1,27 +1,10 @@
 """How good an epoch is, measured on the inner validation part."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["ValidationScores", "class_weights", "validation_scores"]
-
-
-@dataclass(frozen=True)
-class ValidationScores:
-    """Scores of one epoch; a score that the cases do not define is None.
-
-    Attributes:
-        loss: cross-entropy of the last step, weighted like the training loss.
-        balanced_accuracy: mean recall of the classes present, at the largest probability.
-        roc_auc: of the positive class, or the mean of one class against the rest.
-    """
-
-    loss: float
-    balanced_accuracy: float
-    roc_auc: float | None
+__all__ = ["class_measures", "class_weights", "validation_loss"]
 
 
 def class_weights(labels: list[int], num_classes: int) -> Tensor:
@@ -31,20 +14,27 @@ def class_weights(labels: list[int], num_classes: int) -> Tensor:
     return weights.float()
 
 
-def validation_scores(logits: Tensor, labels: list[int], weights: Tensor | None) -> ValidationScores:
-    """Score logits float64 [N, K] against labels [N].
+def validation_loss(logits: Tensor, labels: list[int], weights: Tensor | None) -> float:
+    """Return the cross-entropy of logits float64 [N, K] against labels [N], weighted like the training loss.
 
     Args:
         logits: of the last step.
         labels: class numbers.
         weights: of the classes [K] in the loss; None: all 1.
     """
+    targets = torch.tensor(labels, dtype=torch.int64)
+    shares = None if weights is None else weights.cpu().double()
+    return float(functional.cross_entropy(logits, targets, weight=shares))
+
+
+def class_measures(logits: Tensor, labels: list[int]) -> dict[str, float | None]:
+    """Return balanced accuracy and ROC-AUC of logits float64 [N, K] against labels [N].
+
+    Balanced accuracy is the mean recall of the classes present, at the largest probability. ROC-AUC is that of
+    the positive class, or the mean of one class against the rest; None where the cases do not define it.
+    """
     from sklearn.metrics import recall_score, roc_auc_score
 
-    targets = torch.tensor(labels, dtype=torch.int64)
-    loss = functional.cross_entropy(
-        logits, targets, weight=None if weights is None else weights.cpu().double()
-    )
     present = sorted(set(labels))
     predicted = logits.argmax(-1).tolist()
     recall = recall_score(labels, predicted, labels=present, average="macro", zero_division=0)
@@ -54,4 +44,4 @@ def validation_scores(logits: Tensor, labels: list[int], weights: Tensor | None)
         scores = logits.softmax(-1).numpy()
         shown = scores[:, 1] if num_classes == 2 else scores
         auc = float(roc_auc_score(labels, shown, multi_class="ovr"))
-    return ValidationScores(float(loss), float(recall), auc)
+    return {"balanced_accuracy": float(recall), "roc_auc": auc}

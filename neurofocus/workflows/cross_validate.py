@@ -10,10 +10,10 @@ from neurofocus.files import lock_beside, locked
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.schema.run import RunConfig
 from neurofocus.training.distributed import is_main, joined, main_first, part
-from neurofocus.workflows.combined import CohortData
+from neurofocus.workflows.cohort.combined import CohortData
 from neurofocus.workflows.device import choose_device
-from neurofocus.workflows.fold_pool import run_folds, run_free_folds
-from neurofocus.workflows.fold_record import FoldResult, finished_fold
+from neurofocus.workflows.folds.pool import run_folds, run_free_folds
+from neurofocus.workflows.folds.record import FoldResult, finished_fold
 from neurofocus.workflows.gather import gather
 from neurofocus.workflows.run_setup import RunRequest, fold_folder, request_run, run_config, set_up_run
 

@@ -17,16 +17,16 @@ from neurofocus.evaluation.summary import summarise
 from neurofocus.evaluation.thresholds import decide
 from neurofocus.files import write_json
 from neurofocus.ingest.checks.findings import CheckReport
-from neurofocus.ingest.checks.identity import person_key
-from neurofocus.ingest.checks.overlaps import shared_people
+from neurofocus.ingest.checks.identity import oasis_study, person_key
+from neurofocus.ingest.checks.overlaps import refuse_shared_studies, shared_people
 from neurofocus.ingest.flow import flow_table
 from neurofocus.ingest.load import CohortTable, load_cohort
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.tables import read_tsv, write_tsv
 from neurofocus.training.inference import predict_frames
 from neurofocus.workflows.bundle import ModelBundle, load_bundle
-from neurofocus.workflows.check_cohort import check_table, fingerprint_table
-from neurofocus.workflows.cohort_setup import find_data, prepare_table
+from neurofocus.workflows.cohort.check import check_table, fingerprint_table
+from neurofocus.workflows.cohort.setup import find_data, prepare_table
 from neurofocus.workflows.device import choose_device
 
 __all__ = ["ExternalResult", "external_test", "refuse_related"]
@@ -134,7 +134,10 @@ def _scored(table: pd.DataFrame, cohort: CohortSpec) -> pd.DataFrame:
 
 def _refuse_overlap(run: Path, table: pd.DataFrame, voxels: dict[str, str]) -> None:
     """Refuse people and scans of the run, by their identifiers in any spelling and by the voxels."""
-    ours = {person_key(name): name for name in read_tsv(run / "cohort.tsv")["participant_id"]}
+    trained = read_tsv(run / "cohort.tsv")[["participant_id"]]
+    if table["participant_id"].map(oasis_study).notna().any():
+        refuse_shared_studies(pd.concat([table[["participant_id"]], trained]))
+    ours = {person_key(name): name for name in trained["participant_id"]}
     same = [name for name in table["participant_id"].unique() if person_key(name) in ours]
     if same:
         raise CohortError(

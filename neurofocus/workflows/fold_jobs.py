@@ -17,7 +17,7 @@ import torch
 from neurofocus.errors import ConfigError, NeurofocusError
 from neurofocus.files import write_json
 from neurofocus.schema.run import RunConfig
-from neurofocus.workflows.combined import CohortData, cohort_data
+from neurofocus.workflows.cohort.combined import CohortData, cohort_data
 from neurofocus.workflows.cross_validate import CrossValidationResult, cross_validate, missing_folds
 
 __all__ = ["FoldWork", "JobPlan", "cross_validate_in_jobs", "parse_jobs", "run_jobs"]

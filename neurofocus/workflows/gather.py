@@ -22,10 +22,10 @@ from neurofocus.simulate.cohort import bayes_ceiling
 from neurofocus.tables import write_tsv
 from neurofocus.training.inference import predict_frames
 from neurofocus.workflows.bundle import INTENDED_USE, ModelBundle, load_bundle, pack_weights, save_bundle
-from neurofocus.workflows.cohort_setup import CohortSetup
-from neurofocus.workflows.fold_record import BEST_WEIGHTS, FoldResult
-from neurofocus.workflows.report import Example, ReportData, write_report
-from neurofocus.workflows.report_notes import beside_expectations
+from neurofocus.workflows.cohort.setup import CohortSetup
+from neurofocus.workflows.folds.record import BEST_WEIGHTS, FoldResult
+from neurofocus.workflows.report.notes import beside_expectations
+from neurofocus.workflows.report.report import Example, ReportData, write_report
 
 __all__ = ["gather"]
 

@@ -14,18 +14,18 @@ from neurofocus.schema.cohort import CohortSpec
 from neurofocus.schema.load import load_run_config
 from neurofocus.schema.run import RunConfig
 from neurofocus.training.distributed import is_main, main_first
-from neurofocus.workflows.cohort_setup import CohortSetup, prepare_scans, set_up_cohort
-from neurofocus.workflows.cohort_source import read_cohort
-from neurofocus.workflows.combined import (
+from neurofocus.workflows.cohort.combined import (
     CohortData,
     cohort_data,
     default_config,
     find_cohorts,
     load_cohort_specs,
 )
-from neurofocus.workflows.fold import FoldJob
+from neurofocus.workflows.cohort.setup import CohortSetup, prepare_scans, set_up_cohort
+from neurofocus.workflows.cohort.source import read_cohort
+from neurofocus.workflows.folds.fold import FoldJob
 from neurofocus.workflows.run_record import open_run
-from neurofocus.workflows.tuned import TunedSettings, read_tuned
+from neurofocus.workflows.search.tuned import TunedSettings, read_tuned
 
 __all__ = ["Run", "RunRequest", "fold_folder", "request_run", "run_config", "set_up_run"]
 

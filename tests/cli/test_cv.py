@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from neurofocus.workflows import cross_validate as workflow
-from neurofocus.workflows.combined import CohortData
+from neurofocus.workflows.cohort.combined import CohortData
 from neurofocus.workflows.cross_validate import CrossValidationResult
 
 Command = Callable[..., int]

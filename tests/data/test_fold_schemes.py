@@ -128,6 +128,9 @@ def test_small_sites_that_are_too_few_together_take_the_smallest_other_site() ->
         ({"a": (9, 9), "b": (1, 0)}, r"a: 9\+9, b: 1\+0; lower data\.min_site_people"),
         ({"a": (9, 9), "unknown": (5, 5)}, "10 of 28 scans have no site"),
         ({"a": (9, 9), "n/a": (1, 0)}, "1 of 19 scans have no site"),
+        ({"a": (9, 9), "Unknown": (1, 0)}, "1 of 19 scans have no site"),
+        ({"002": (9, 9), "2": (9, 9), "b": (9, 9)}, "sites '002' and '2' .*write one site in one way"),
+        ({"Site A": (9, 9), "site_a": (9, 9)}, "sites 'Site A' and 'site_a'"),
     ],
 )
 def test_sites_that_make_no_folds(counts: dict[str, tuple[int, int]], words: str) -> None:

@@ -1,6 +1,6 @@
 """``kill -9`` at any moment, then the same command: the same bytes as an uninterrupted run.
 
-The fold job alone is killed in tests/workflows/test_fold.py; here the whole command is, with its process group.
+The fold job alone is killed in tests/workflows/folds/test_fold.py; here the whole command is, with its process group.
 """
 
 import json

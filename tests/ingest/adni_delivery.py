@@ -58,7 +58,6 @@ def scans(*rows: str) -> FoundScans:
                 "age_source": "collection.csv:Age",
                 "subject": f"002_S_{rid}",
                 "group": group,
-                "phase": "ADNI1",
             }
         )
     return FoundScans(pd.DataFrame(made), "collection.csv", (FlowStep("scans found", len(made), {}),))

@@ -104,7 +104,8 @@ def test_cohorts_that_share_people_are_refused(who: tuple[str, str]) -> None:
     tables = [cohort(each.name, [f"sub-{each.name}1", f"sub-{each.name}2"]) for each in specs]
     with pytest.raises(CohortError, match=r"leak \(wrong split\): cohorts 'two' and 'three' share people"):
         combine_tables(specs, tables)
-    assert len(combine_tables(specs, tables, Links("l.tsv", {})).table) == 6
+    everyone = {f"sub-{name}{number}": f"p-{name}{number}" for name in ("two", "three") for number in (1, 2)}
+    assert len(combine_tables(specs, tables, Links("l.tsv", everyone)).table) == 6
 
 
 def test_a_name_in_two_cohorts_is_refused_unless_it_is_linked() -> None:
@@ -174,6 +175,62 @@ def test_links_that_name_nobody_are_told() -> None:
     both = combine_tables(specs, tables, Links("l.tsv", {"sub-9": "p", "sub-1": "q"}))
     assert "l.tsv: 1 of 2 participants are not in the cohorts (sub-9, …)" in both.warnings
     assert both.table["session_id"].tolist() == ["n/a"] * 4
+
+
+@pytest.mark.parametrize("people", [{}, {"OAS3_1": "p", "OAS3_2": "q"}])
+def test_links_of_other_people_unlock_nothing(people: dict[str, str]) -> None:
+    specs = [spec("one", shares_people_with=["two"]), spec("two")]
+    tables = [cohort("one", ["sub-a1", "sub-a2"]), cohort("two", ["sub-b1", "sub-b2"])]
+    with pytest.raises(CohortError, match=r"--links l\.tsv: names nobody of the cohorts \(.*sub-a1"):
+        combine_tables(specs, tables, Links("l.tsv", people))
+
+
+def test_links_in_another_spelling() -> None:
+    """Tables of who is who are written by hand: without sub-, with the archive's own signs and zeros."""
+    specs = [spec("one", shares_people_with=["two"]), spec("two")]
+    tables = [cohort("one", ["sub-OASIS10001", "sub-x"]), cohort("two", ["sub-OAS30007", "sub-007", "sub-y"])]
+    both = combine_tables(specs, tables, Links("l.tsv", {"OAS1_0001": "P", "OAS30007": "P", "7": "P"})).table
+    assert sorted(both["participant_id"]) == ["P", "sub-x", "sub-y"]
+
+
+@pytest.mark.parametrize(
+    "links",
+    [
+        {"sub-b1": "sub-a1", "sub-a1": "P1"},  # the other cohort's name, which has a name of its own
+        {"sub-b1": "sub-a1", "sub-a1": "sub-b1"},
+        {"sub-b1": "sub-a1", "sub-c1": "sub-b1"},  # three cohorts, linked two by two
+    ],
+)
+def test_links_of_links(links: dict[str, str]) -> None:
+    specs = [spec(name, session_rule="all") for name in ("one", "two", "three")]
+    tables = [
+        cohort(name, [f"sub-{letter}1", f"sub-{letter}2"])
+        for name, letter in zip(("one", "two", "three"), "abc", strict=True)
+    ]
+    both = combine_tables(specs, tables, Links("l.tsv", links)).table
+    people = {*links, *links.values()} - {"P1"}
+    linked = both[[Path(path).stem in people for path in both["path"]]]
+    assert len(linked) == len(people)
+    assert linked["participant_id"].nunique() == 1
+    assert both["participant_id"].nunique() == 7 - len(people)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_oasis_studies_share_people_whatever_the_cohorts_are_called(parts: int) -> None:
+    """A BIDS copy of OASIS-1 beside OASIS-3, or a table that holds both: the identifiers tell."""
+    people = [["sub-OASIS10001", "sub-OASIS10002"], ["sub-OAS30001", "sub-OAS30002"]]
+    specs = [spec("one"), spec("two")][:parts]
+    tables = (
+        [cohort("one", people[0]), cohort("two", people[1])]
+        if parts == 2
+        else [cohort("one", [*people[0], *people[1]])]
+    )
+    with pytest.raises(
+        CohortError,
+        match=r"leak \(wrong split\): 'sub-OASIS10001' is of OASIS-1, 'sub-OAS30001' of OASIS-3.*--links",
+    ):
+        combine_tables(specs, tables)
+    assert len(combine_tables(specs, tables, Links("l.tsv", {"sub-OASIS10001": "p"})).table) == 4
 
 
 def test_links_that_leave_one_label() -> None:

@@ -9,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from neurofocus.model.classifier import AverageClassifier, Classifier, MaxPoolingClassifier, build_classifier
+from neurofocus.model.classifier import (
+    AverageClassifier,
+    Classifier,
+    ClipClassifier,
+    MaxPoolingClassifier,
+    build_classifier,
+)
 from neurofocus.schema.model import ClassifierConfig
 
 GLANCE, FOCUS, CLASSES, HIDDEN = 3, 4, 5, 6
@@ -132,6 +138,21 @@ def test_pooled_features_never_decrease(seed: int) -> None:
     for steps in (seen[:GLANCE], seen[GLANCE:]):
         for before, after in pairwise(steps):
             assert (after >= before).all()
+
+
+@pytest.mark.parametrize("reuse_global", [True, False])
+def test_a_clip_gets_the_last_step_of_average_consensus(reuse_global: bool) -> None:
+    config = ClassifierConfig(kind="average", reuse_global=reuse_global, dropout=0.0)
+    widths: dict[str, Any] = {"in_channels": (7, 8), "num_frames": (GLANCE, FOCUS), "num_classes": CLASSES}
+    clips, frames = ClipClassifier(config, **widths), AverageClassifier(config, **widths)
+    frames.load_state_dict(clips.state_dict())
+    glanced, focused = _features()
+    assert (clips.of_clips, clips.num_exits, clips.num_global_exits) == (True, 1, 0)
+    torch.testing.assert_close(clips(glanced, focused), frames(glanced, focused)[:, -1:])
+    # Any number of frames will do: the mean has no heads of its own.
+    assert clips(glanced, torch.cat([focused, focused], 1)).shape == (2, 1, CLASSES)
+    built = build_classifier(config, of_clips=True, **widths)
+    assert isinstance(built, ClipClassifier)
 
 
 def test_more_frames_than_heads_are_refused() -> None:

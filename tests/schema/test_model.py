@@ -3,7 +3,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from neurofocus.schema.model import EncoderConfig, ModelConfig, PatchConfig, without_initial_weights
+from neurofocus.schema.model import (
+    ClassifierConfig,
+    EncoderConfig,
+    ModelConfig,
+    PatchConfig,
+    without_initial_weights,
+)
 
 
 def test_defaults_are_the_papers() -> None:
@@ -27,6 +33,15 @@ def test_defaults_are_the_papers() -> None:
             "min_fraction 0.8 exceeds max_fraction 0.5",
         ),
         ({"patches": {"padding": "zeros"}}, "padding 'zeros' needs antialias false"),
+        (
+            {"global_encoder": {"name": "efficientnet_lite0", "temporal_shift": True}},
+            "temporal_shift is not available for efficientnet_lite0; set it to false or choose one of mobilenet_v2",
+        ),
+        (
+            {"local_encoder": {"name": "resnet50", "temporal_shift": True}},
+            "classifier.kind max_pooling predicts frame by frame, temporal_shift a clip at a time; set",
+        ),
+        ({"kind": "tsm_plus"}, "kind max_pooling predicts frame by frame, kind tsm_plus a clip at a time"),
         ({"frame_channels": 2}, "1 or 3"),
         ({"num_classes": 1}, "greater than or equal to 2"),
         ({"classifier": {"dropout": 1.0}}, "less than 1"),
@@ -44,6 +59,16 @@ def test_what_does_fit() -> None:
     ModelConfig(patch_size=256)  # deformable boxes may be enlarged
     PatchConfig(padding="zeros", antialias=False)
     PatchConfig(min_fraction=0.5, max_fraction=0.5)
+
+
+def test_what_mixes_frames() -> None:
+    shifted = EncoderConfig(name="resnet18", temporal_shift=True)
+    average = ClassifierConfig(kind="average")
+    assert not ModelConfig().mixes_frames and not ModelConfig().classifies_clips
+    one = ModelConfig(local_encoder=shifted, classifier=average)
+    assert one.mixes_frames and one.classifies_clips
+    baseline = ModelConfig(kind="tsm_plus", classifier=average)
+    assert not baseline.mixes_frames and baseline.classifies_clips
 
 
 def test_settings_are_frozen() -> None:

@@ -26,6 +26,8 @@ def test_keys_that_scripts_rely_on() -> None:
     ("changes", "words"),
     [
         ({"prepare": {"range_mm": [40, -70]}}, "must be increasing"),
+        ({"video": {"short_side": 200}}, "short_side 200 is less than model.frame_size 224"),
+        ({"video": {"flip": "labelmap", "flip_labels": [[0, 2]]}}, "names class 2; model.num_classes is 2"),
         ({"prepare": {"range_mm": [1, 1]}}, "must be increasing"),
         ({"prepare": {"clip_percentiles": [99, 1]}}, "increasing within 0..100"),
         ({"prepare": {"clip_percentiles": [-1, 50]}}, "increasing within 0..100"),

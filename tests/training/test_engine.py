@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from neurofocus.training.engine import LAST_CHECKPOINT, FoldTraining, train_fold
 from neurofocus.training.inference import predict_frames, predict_logits
 from neurofocus.training.reproducible import Precision, reproducible
 from neurofocus.training.state import TrainingState, load_saved
-from neurofocus.training.validation import ValidationScores
+from neurofocus.training.validation import class_measures
 
 MODEL = ModelConfig.model_validate(
     {
@@ -77,6 +79,7 @@ def make_job(folder: Path, config: TrainConfig, *, num_workers: int = 0, cases: 
         stream=(0, 1),
         training=training_loader(training, config.batch_size, num_workers=num_workers),
         validation=evaluation_loader(validation, config.batch_size),
+        measure=partial(class_measures, labels=validation.labels),
         folder=folder,
         identity=IDENTITY,
     )
@@ -162,7 +165,8 @@ def test_it_learns(tmp_path: Path) -> None:
         torch.manual_seed(0)
         model = UniAdaFocus(MODEL)
         state = train_fold(model, make_job(tmp_path, config, cases=36))
-    assert state.best.balanced_accuracy > 0.9
+    balanced = state.best.measures["balanced_accuracy"]
+    assert balanced is not None and balanced > 0.9
     assert state.history[-1].losses["classification"] < 0.7 * state.history[0].losses["classification"]
     for record in state.history:
         terms = [value for name, value in record.losses.items() if name != "total"]
@@ -171,7 +175,7 @@ def test_it_learns(tmp_path: Path) -> None:
 
 def test_best_epoch_has_the_smallest_validation_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     losses = iter([0.7, 0.5, 0.6, 0.5, 0.9])
-    monkeypatch.setattr(engine_module, "validation_scores", scripted(losses))
+    monkeypatch.setattr(engine_module, "validation_loss", scripted(losses))
     weights = []
     save = TrainingState.save
 
@@ -186,17 +190,32 @@ def test_best_epoch_has_the_smallest_validation_loss(tmp_path: Path, monkeypatch
     assert not all(torch.equal(value, weights[3][name]) for name, value in state.best_weights.items())
 
 
-def scripted(losses: Iterator[float]) -> Any:
-    def scores(*_: Any) -> ValidationScores:
-        return ValidationScores(next(losses), 0.5, None)
+@pytest.mark.parametrize("measured", [True, False])
+def test_the_last_epoch_is_kept_when_asked_or_when_none_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measured: bool
+) -> None:
+    monkeypatch.setattr(engine_module, "validation_loss", scripted(iter([0.5, 0.4, 0.6])))
+    config = train_config(epochs=3, keep="last" if measured else "best")
+    job = make_job(tmp_path, config)
+    with reproducible(threads=1, deterministic=True):
+        torch.manual_seed(0)
+        state = train_fold(UniAdaFocus(MODEL), job if measured else replace(job, validation=None))
+    assert [record.validation_loss for record in state.history] == (
+        [0.5, 0.4, 0.6] if measured else [None] * 3
+    )
+    assert state.best.epoch == 3
+    last = state.model.state_dict()
+    assert all(torch.equal(value, last[name]) for name, value in state.best_weights.items())
 
-    return scores
+
+def scripted(losses: Iterator[float]) -> Any:
+    return lambda *_: next(losses)
 
 
 def test_patience_stops_early_also_after_an_interruption(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_module, "validation_scores", scripted(iter([0.5, 0.4, 0.6, 0.7, 0.1])))
+    monkeypatch.setattr(engine_module, "validation_loss", scripted(iter([0.5, 0.4, 0.6, 0.7, 0.1])))
     config = train_config(epochs=5, patience=2)
     assert len(train(tmp_path, config).history) == 4
     again = train(tmp_path, config)
@@ -221,7 +240,7 @@ def test_nonfinite_loss_names_epoch_and_iteration(tmp_path: Path, monkeypatch: p
 
 
 def test_nonfinite_validation_is_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "validation_scores", scripted(iter([float("inf")])))
+    monkeypatch.setattr(engine_module, "validation_loss", scripted(iter([float("inf")])))
     with pytest.raises(NeurofocusError, match="validation loss after epoch 1 is inf"):
         train(tmp_path, train_config())
     assert not (tmp_path / LAST_CHECKPOINT).exists()

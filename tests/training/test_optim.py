@@ -130,3 +130,11 @@ def test_adamw_is_chosen() -> None:
     optimizer = build_optimizer(model, TrainConfig(optimizer="adamw", weight_decay=0.03))
     assert isinstance(optimizer, torch.optim.AdamW)
     assert optimizer.param_groups[0]["weight_decay"] == 0.03
+
+
+@pytest.mark.parametrize(("reference", "scale"), [(None, 1.0), (32, 0.25), (8, 1.0)])
+def test_rates_follow_the_batch_size(reference: int | None, scale: float) -> None:
+    config = TrainConfig(batch_size=8, reference_batch_size=reference, learning_rates=RATES)
+    optimizer = build_optimizer(UniAdaFocus(tiny_config()), config)
+    rates = {group["name"]: group["peak_lr"] for group in optimizer.param_groups}
+    assert rates == {name: pytest.approx(scale * rate) for name, rate in RATES.model_dump().items()}

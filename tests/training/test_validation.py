@@ -6,7 +6,7 @@ import torch
 from sklearn.metrics import balanced_accuracy_score, log_loss, roc_auc_score
 from sklearn.utils.class_weight import compute_class_weight
 
-from neurofocus.training.validation import class_weights, validation_scores
+from neurofocus.training.validation import class_measures, class_weights, validation_loss
 
 
 @pytest.mark.parametrize("num_classes", [2, 3])
@@ -15,24 +15,25 @@ def test_scores_agree_with_scikit_learn(num_classes: int) -> None:
     logits = torch.randn(40, num_classes, generator=generator, dtype=torch.float64)
     labels = torch.randint(num_classes, (40,), generator=generator).tolist()
     probabilities = logits.softmax(-1).numpy()
-    scores = validation_scores(logits, labels, None)
-    assert scores.loss == pytest.approx(log_loss(labels, probabilities))
-    assert scores.balanced_accuracy == pytest.approx(balanced_accuracy_score(labels, probabilities.argmax(1)))
+    assert validation_loss(logits, labels, None) == pytest.approx(log_loss(labels, probabilities))
+    measures = class_measures(logits, labels)
+    assert measures["balanced_accuracy"] == pytest.approx(
+        balanced_accuracy_score(labels, probabilities.argmax(1))
+    )
     shown = probabilities[:, 1] if num_classes == 2 else probabilities
-    assert scores.roc_auc == pytest.approx(roc_auc_score(labels, shown, multi_class="ovr"))
+    assert measures["roc_auc"] == pytest.approx(roc_auc_score(labels, shown, multi_class="ovr"))
 
 
 def test_weighted_loss_by_hand() -> None:
     logits = torch.tensor([[2.0, 0.0], [0.0, 1.0], [0.0, 0.0]], dtype=torch.float64)
     losses = [np.log(1 + np.exp(-2)), np.log(1 + np.exp(-1)), np.log(2)]
-    scores = validation_scores(logits, [0, 1, 0], torch.tensor([0.75, 1.5]))
-    assert scores.loss == pytest.approx((0.75 * losses[0] + 1.5 * losses[1] + 0.75 * losses[2]) / 3)
+    loss = validation_loss(logits, [0, 1, 0], torch.tensor([0.75, 1.5]))
+    assert loss == pytest.approx((0.75 * losses[0] + 1.5 * losses[1] + 0.75 * losses[2]) / 3)
 
 
 def test_one_class_has_no_auc() -> None:
-    scores = validation_scores(torch.zeros(3, 2, dtype=torch.float64), [1, 1, 1], None)
-    assert scores.roc_auc is None
-    assert scores.balanced_accuracy == 0
+    measures = class_measures(torch.zeros(3, 2, dtype=torch.float64), [1, 1, 1])
+    assert measures == {"balanced_accuracy": 0, "roc_auc": None}
 
 
 def test_class_weights_agree_with_scikit_learn() -> None:

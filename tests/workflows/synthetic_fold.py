@@ -7,8 +7,8 @@ import pandas as pd
 
 from neurofocus.schema.load import load_run_config
 from neurofocus.schema.search import SearchSpace
-from neurofocus.workflows.fold import FoldJob, run_fold
-from neurofocus.workflows.search import FoldSearch, search_fold
+from neurofocus.workflows.folds.fold import FoldJob, run_fold
+from neurofocus.workflows.search.search import FoldSearch, search_fold
 
 SPACE = SearchSpace.model_validate(
     {

@@ -143,6 +143,21 @@ def test_a_person_of_the_run_in_another_spelling(
         external_test(run, other_spec(), trained_on=trained_on, data=data, device="cpu")
 
 
+def test_an_oasis_study_against_another_under_any_cohort_name(
+    run: Path, trained_on: list[CohortSpec], other_data: Path, tmp_path: Path
+) -> None:
+    table = run / "cohort.tsv"
+    table.write_text(table.read_text(encoding="utf-8").replace("sub-SIM001", "OAS1_0001"), encoding="utf-8")
+    data = Path(shutil.copytree(other_data, tmp_path / "data"))
+    people = data / "participants.tsv"
+    people.write_text(people.read_text(encoding="utf-8").replace("EXT002", "OAS30002"), encoding="utf-8")
+    (data / "sub-EXT002").rename(data / "sub-OAS30002")
+    scan = next((data / "sub-OAS30002" / "anat").iterdir())
+    scan.rename(scan.with_name(scan.name.replace("EXT002", "OAS30002")))
+    with pytest.raises(CohortError, match="'OAS1_0001' is of OASIS-1, 'sub-OAS30002' of OASIS-3"):
+        external_test(run, other_spec(), trained_on=trained_on, data=data, device="cpu")
+
+
 def test_a_scan_of_the_run_under_another_name(
     run: Path, trained_on: list[CohortSpec], other_data: Path, tiny_data: Path, tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ from neurofocus.errors import ConfigError, NeurofocusError
 from neurofocus.schema.load import load_run_config
 from neurofocus.schema.run import RunConfig
 from neurofocus.workflows import fold_jobs as module
-from neurofocus.workflows.combined import CohortData
+from neurofocus.workflows.cohort.combined import CohortData
 from neurofocus.workflows.cross_validate import cross_validate
 from neurofocus.workflows.fold_jobs import FoldWork, JobPlan, cross_validate_in_jobs, parse_jobs, run_jobs
 

@@ -14,11 +14,11 @@ from neurofocus.model.cost import measure_cost
 from neurofocus.schema.run import RunConfig
 from neurofocus.workflows import gather as module
 from neurofocus.workflows.bundle import load_bundle
-from neurofocus.workflows.cohort_setup import CohortSetup, prepare_scans, set_up_cohort
+from neurofocus.workflows.cohort.setup import CohortSetup, prepare_scans, set_up_cohort
 from neurofocus.workflows.cross_validate import run_config
-from neurofocus.workflows.fold_record import FoldResult, finished_fold
+from neurofocus.workflows.folds.record import FoldResult, finished_fold
 from neurofocus.workflows.gather import gather
-from neurofocus.workflows.report import ReportData
+from neurofocus.workflows.report.report import ReportData
 
 
 @pytest.fixture

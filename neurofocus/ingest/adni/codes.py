@@ -4,10 +4,11 @@ import re
 
 from neurofocus.tables import MISSING
 
-__all__ = ["AD", "CN", "DIAGNOSES", "MCI", "NA_CODES", "read_diagnosis"]
+__all__ = ["AD", "CN", "CONTRADICTION", "DIAGNOSES", "MCI", "NA_CODES", "read_diagnosis"]
 
 CN, MCI, AD = "CN", "MCI", "AD"
 DIAGNOSES = (CN, MCI, AD)  # in order of impairment
+CONTRADICTION = "contradiction"  # the tables do not agree
 NA_CODES = ("-1", "-4", "-1.0", "-4.0")
 
 _STATE = {1: CN, 2: MCI, 3: AD}

@@ -7,15 +7,21 @@ from pathlib import Path
 
 import pandas as pd
 
+from neurofocus.ingest.adni.codes import CONTRADICTION
 from neurofocus.ingest.adni.people import Person, read_people
-from neurofocus.ingest.adni.tables import DiagnosisRow, diagnosis_rows, find_diagnosis_tables
+from neurofocus.ingest.adni.tables import (
+    DiagnosisRow,
+    diagnosis_rows,
+    find_diagnosis_tables,
+    roster_number,
+    subjects_of,
+)
 from neurofocus.ingest.delivered import DeliveredTable
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.tables import MISSING
 
-__all__ = ["CONTRADICTION", "DAYS_A_MONTH", "Diagnoses", "Visit", "read_diagnoses"]
+__all__ = ["DAYS_A_MONTH", "Diagnoses", "Visit", "read_diagnoses"]
 
-CONTRADICTION = "contradiction"
 DAYS_A_MONTH = 365.25 / 12
 
 
@@ -46,6 +52,7 @@ class Diagnoses:
         visits: roster number -> visits in order of their months.
         months: (roster number, visit code) -> month, for the codes of the tables.
         people: roster number -> what ADNIMERGE says of the person.
+        subjects: roster number -> subject identifiers, of tables that have them.
         source: the files, for messages.
         warnings: what a person should know.
     """
@@ -53,8 +60,20 @@ class Diagnoses:
     visits: Mapping[int, tuple[Visit, ...]]
     months: Mapping[tuple[int, str], int]
     people: Mapping[int, Person]
+    subjects: Mapping[int, frozenset[str]]
     source: str
     warnings: tuple[str, ...]
+
+    def of(self, subject: str) -> tuple[Visit, ...]:
+        """Return the visits of a subject (002_S_0816), none if the tables do not list this person.
+
+        The whole identifier counts where a table has it: sister studies give ADNI's roster numbers to others. Of a
+        roster number that stands for several subjects nobody knows whose rows are whose.
+        """
+        rid = roster_number(subject)
+        if rid is None or self.subjects.get(rid, {subject.strip().upper()}) != {subject.strip().upper()}:
+            return ()
+        return self.visits.get(rid, ())
 
 
 def read_diagnoses(root: Path, spec: CohortSpec) -> Diagnoses | None:
@@ -84,6 +103,7 @@ def read_diagnoses(root: Path, spec: CohortSpec) -> Diagnoses | None:
     groups: dict[tuple[int, int], list[DiagnosisRow]] = defaultdict(list)
     for row, month in placed:
         groups[row.rid, month].append(row)
+    subjects = subjects_of(tables)
     conflicts = {key: values for key, group in sorted(groups.items()) if len(values := _values(group)) > 1}
     visits: dict[int, list[Visit]] = defaultdict(list)
     for (rid, month), group in sorted(groups.items()):
@@ -92,8 +112,14 @@ def read_diagnoses(root: Path, spec: CohortSpec) -> Diagnoses | None:
         visits={rid: tuple(course) for rid, course in visits.items()},
         months=_code_months(placed),
         people=read_people(tables),
+        subjects=subjects,
         source=_files(tables),
-        warnings=(*warnings, *text, *_conflict_warning(conflicts, _files(tables))),
+        warnings=(
+            *warnings,
+            *text,
+            *_shared_warning(subjects, _files(tables)),
+            *_conflict_warning(conflicts, _files(tables)),
+        ),
     )
 
 
@@ -168,6 +194,17 @@ def _code_months(placed: Iterable[tuple[DiagnosisRow, int]]) -> dict[tuple[int, 
     return {key: min(months) for key, months in seen.items() if len(months) == 1}
 
 
+def _shared_warning(subjects: Mapping[int, frozenset[str]], files: str) -> tuple[str, ...]:
+    shared = [names for _, names in sorted(subjects.items()) if len(names) > 1]
+    if not shared:
+        return ()
+    text = (
+        f"{files}: {len(shared)} roster numbers stand for several subjects ({' and '.join(sorted(shared[0]))}, …); "
+        "none of their rows is used"
+    )
+    return (text,)
+
+
 def _conflict_warning(conflicts: Mapping[tuple[int, int], tuple[str, ...]], files: str) -> tuple[str, ...]:
     if not conflicts:
         return ()
@@ -175,6 +212,6 @@ def _conflict_warning(conflicts: Mapping[tuple[int, int], tuple[str, ...]], file
     shown = ", ".join(f"{kind} ({count})" for kind, count in sorted(kinds.items()))
     text = (
         f"{files}: {len(conflicts)} visits of {len({rid for rid, _ in conflicts})} participants have diagnoses that "
-        f"contradict each other: {shown}; these visits count as without a diagnosis"
+        f"contradict each other: {shown}; these visits give no diagnosis, and other scans of these people may count as disputed"
     )
     return (text,)

@@ -8,16 +8,17 @@ from pathlib import Path
 import pandas as pd
 
 from neurofocus.errors import CohortError
-from neurofocus.ingest.adni.codes import CN, DIAGNOSES
+from neurofocus.ingest.adni.codes import CN
 from neurofocus.ingest.adni.diagnoses import Diagnoses, read_diagnoses
 from neurofocus.ingest.adni.enrolment import SMC, enrolled_as, label_by_enrolment, smc_warning
-from neurofocus.ingest.adni.match import CONTRADICTED, NO_DIAGNOSIS, NOBODY, Match, match_scans
+from neurofocus.ingest.adni.match import CONTRADICTED, MISDATED, NO_DIAGNOSIS, NOBODY, Match, match_scans
 from neurofocus.ingest.adni.progression import Course, consistency, progression
 from neurofocus.ingest.adni.values import fill_values
 from neurofocus.ingest.flow import FlowStep, flow_step
 from neurofocus.ingest.labels import describe_values
 from neurofocus.ingest.scans import FoundScans
 from neurofocus.schema.cohort import CohortSpec
+from neurofocus.tables import MISSING
 
 __all__ = ["label_progression", "label_visits"]
 
@@ -95,14 +96,16 @@ def _label(
     frame = found.frame[(reasons == "").to_numpy()]
     matches = [match for match in every if not match.reason]
     courses = {
-        rid: [(visit.month, visit.diagnosis) for visit in visits if visit.diagnosis in DIAGNOSES]
+        rid: [(visit.month, visit.diagnosis) for visit in visits if visit.diagnosis != MISSING]
         for rid, visits in diagnoses.visits.items()
     }
     labels, sources, sessions = [], [], []
     for match, session in zip(matches, frame["session_id"], strict=True):
         if match.rid is None or match.visit is None:
             raise ValueError("a match without a reason has a person and a visit")
-        labels.append(text(courses[match.rid], match.visit.month))
+        # A scan between two visits has the diagnosis of the nearer one, but its own time.
+        month = match.visit.month if match.month is None else match.month
+        labels.append(text(sorted({*courses[match.rid], (month, match.visit.diagnosis)}), month))
         sources.append(match.visit.source)
         sessions.append(session if match.month is None else f"ses-M{match.month:03d}")
     frame = frame.assign(diagnosis=labels, diagnosis_source=sources, session_id=sessions)
@@ -123,7 +126,7 @@ def _left_out(groups: pd.Series, reasons: pd.Series, match_days: int) -> list[Fl
         flow_step(
             f"{words.get(reason, reason)} (by enrolment group)", groups[reasons == reason], kind="dropped"
         )
-        for reason in (NOBODY, CONTRADICTED, NO_DIAGNOSIS)
+        for reason in (NOBODY, CONTRADICTED, MISDATED, NO_DIAGNOSIS)
         if (reasons == reason).any()
     ]
 

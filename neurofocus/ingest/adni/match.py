@@ -4,15 +4,17 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from neurofocus.ingest.adni.diagnoses import CONTRADICTION, Diagnoses, Visit
+from neurofocus.ingest.adni.codes import CONTRADICTION
+from neurofocus.ingest.adni.diagnoses import Diagnoses, Visit
 from neurofocus.ingest.adni.tables import roster_number
 from neurofocus.ingest.adni.visits import read_visit
 from neurofocus.tables import MISSING
 
-__all__ = ["CONTRADICTED", "NOBODY", "NO_DIAGNOSIS", "Match", "match_scans"]
+__all__ = ["CONTRADICTED", "MISDATED", "NOBODY", "NO_DIAGNOSIS", "Match", "match_scans"]
 
 NOBODY = "participant in no diagnosis table"
 CONTRADICTED = "diagnoses at the visit contradict each other"
+MISDATED = "visit code and date of the scan lead to different diagnoses"
 NO_DIAGNOSIS = "no diagnosis at the visit"
 
 
@@ -43,7 +45,8 @@ def match_scans(frame: pd.DataFrame, diagnoses: Diagnoses, match_days: int) -> l
     The diagnosis is that of the same visit: the code of the scan's visit as the participant's rows of the tables use
     it, or its month since baseline (screening and baseline are both month 0). Where the tables have no diagnosis at
     that visit or do not know it, that of the nearest examination, at most ``match_days`` away (of two as near the
-    earlier). A visit at which the tables contradict each other gives no diagnosis, nor does another in its place.
+    earlier). A visit at which the tables contradict each other gives no diagnosis, nor does another in its place; nor
+    does a visit more than ``match_days`` from the scan if the examination near the scan gave another diagnosis.
 
     Args:
         frame: columns subject, visit, acq_time.
@@ -68,13 +71,16 @@ def _match(
 ) -> Match:
     rid = roster_number(subject)
     month = _month(rid, visit, diagnoses)
-    if rid is None or rid not in diagnoses.visits:
+    visits = diagnoses.of(subject)
+    if rid is None or not visits:
         return Match(rid, None, month, NOBODY)
-    visits = diagnoses.visits[rid]
+    near = _nearest(visits, day, match_days)
     same = next((item for item in visits if item.month == month), None)
     if same is not None and same.diagnosis != MISSING:
-        return _matched(rid, same, month, by_date=False, days=_days(day, same))
-    near = _nearest(visits, day, match_days)
+        days = _days(day, same)
+        if near is not None and (days or 0) > match_days and near.diagnosis != same.diagnosis:
+            return Match(rid, None, month, MISDATED, days=days)
+        return _matched(rid, same, month, by_date=False, days=days)
     if near is None:
         return Match(rid, None, month, NO_DIAGNOSIS)
     return _matched(rid, near, month, by_date=True, days=_days(day, near))

@@ -38,39 +38,27 @@ def read_people(tables: Sequence[DeliveredTable]) -> dict[int, Person]:
     people: dict[int, Person] = {}
     for table in tables:
         if any(table.has(column) for column in ("baseline_age", "sex", "enrolment")):
-            for rid, rows in _rows_by_person(table).items():
-                people.setdefault(rid, _person(rows))
+            for row in _first_values(table).itertuples(index=False):
+                people.setdefault(int(row[0]), Person(*row[1:]))
     return people
 
 
-def _rows_by_person(table: DeliveredTable) -> dict[int, pd.DataFrame]:
-    """Return each participant's rows in order of their months; the order of the file does not matter."""
-    frame = table.frame.assign(
-        rid=roster_numbers(table),
-        when=[_month(text) for text in table.frame["visit"]],
-        age=numbers(table, "baseline_age") if table.has("baseline_age") else float("nan"),
-        age_source=table.sources("baseline_age"),
-        sex=table.frame["sex"] if table.has("sex") else MISSING,
-        sex_source=table.sources("sex"),
-        enrolment=table.frame["enrolment"] if table.has("enrolment") else MISSING,
+def _first_values(table: DeliveredTable) -> pd.DataFrame:
+    """Return each participant's first values by month; the order of the file does not matter."""
+    frame = pd.DataFrame(
+        {
+            "rid": roster_numbers(table),
+            "baseline_age": numbers(table, "baseline_age") if table.has("baseline_age") else float("nan"),
+            "age_source": table.sources("baseline_age"),
+            "sex": table.frame["sex"] if table.has("sex") else MISSING,
+            "sex_source": table.sources("sex"),
+            "enrolment": table.frame["enrolment"] if table.has("enrolment") else MISSING,
+            "month": [_month(text) for text in table.frame["visit"]],
+        }
     )
-    ordered = frame.sort_values(["when", "age", "sex", "enrolment"], kind="stable")
-    return {int(str(rid)): rows for rid, rows in ordered.groupby("rid")}
-
-
-def _person(rows: pd.DataFrame) -> Person:
-    ages = rows.loc[rows["age"].notna(), "age"]
-    return Person(
-        baseline_age=float(ages.iloc[0]) if len(ages) else float("nan"),
-        age_source=str(rows["age_source"].iloc[0]),
-        sex=_first(rows["sex"]),
-        sex_source=str(rows["sex_source"].iloc[0]),
-        enrolment=_first(rows["enrolment"]),
-    )
-
-
-def _first(values: pd.Series) -> str:
-    return next((str(value) for value in values if value != MISSING), MISSING)
+    ordered = frame.sort_values(["month", "baseline_age", "sex", "enrolment"], kind="stable")
+    first = ordered.drop(columns="month").replace({MISSING: None}).groupby("rid", as_index=False).first()
+    return first.fillna({"sex": MISSING, "enrolment": MISSING})
 
 
 def _month(text: str) -> float:

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-from neurofocus.ingest.adni.codes import AD, CN, DIAGNOSES, MCI
+from neurofocus.ingest.adni.codes import AD, CN, CONTRADICTION, DIAGNOSES, MCI
 
 __all__ = ["Course", "consistency", "progression"]
 
-# (months since baseline, diagnosis CN, MCI or AD), in order of the months; one a visit.
+# (months since baseline, diagnosis CN, MCI, AD or CONTRADICTION), in order of the months; one a visit.
 Course = Sequence[tuple[int, str]]
+
+_DISPUTED = "disputed at another visit"
 
 
 def consistency(course: Course, month: int) -> str:
@@ -22,6 +24,8 @@ def consistency(course: Course, month: int) -> str:
       came back to normal.
     - "AD, later MCI", "AD, later CN": dementia that did not last; "AD, reverted earlier": it went and came back.
     - "AD, earlier MCI", "AD, earlier CN": the ordinary way into dementia, which then lasts.
+    - "CN, disputed at another visit", "AD, disputed at another visit": else the same, but the tables contradict each
+      other at another visit (for AD at a later one).
     - "MCI": whatever came before or after; MCI is a passage, ``progression`` tells its kinds apart.
 
     Args:
@@ -31,15 +35,21 @@ def consistency(course: Course, month: int) -> str:
     now = dict(course)[month]
     if now == MCI:
         return now
-    before = [value for when, value in course if when < month]
-    after = [value for when, value in course if when > month]
+    before = [value for when, value in _sure(course) if when < month]
+    after = [value for when, value in _sure(course) if when > month]
     if other := _farthest(now, after):
         return f"{now}, later {other}"
+    if any(value == CONTRADICTION and (now == CN or when > month) for when, value in course):
+        return f"{now}, {_DISPUTED}"
     if now == AD and any(first == AD != second for first, second in pairwise([*before, now])):
         return "AD, reverted earlier"
     if other := _farthest(now, before):
         return f"{now}, earlier {other}"
     return now
+
+
+def _sure(course: Course) -> Course:
+    return [(when, value) for when, value in course if value != CONTRADICTION]
 
 
 def _farthest(now: str, others: Sequence[str]) -> str | None:
@@ -59,6 +69,7 @@ def progression(course: Course, month: int, horizon: int) -> str:
       it began, so this is not sMCI here (ClinicaDL counts it as stable).
     - "MCI, reverted": normal at a later visit and ever after. "MCI, unstable": other ways there and back, before or
       after the visit. "MCI, follow-up too short": no visit at or after the horizon, MCI at all until then.
+    - "MCI, disputed at another visit": the tables contradict each other at a visit within the horizon.
     - A diagnosis other than MCI at the visit is returned as it is.
 
     Args:
@@ -69,10 +80,12 @@ def progression(course: Course, month: int, horizon: int) -> str:
     now = dict(course)[month]
     if now != MCI:
         return now
-    before = [value for when, value in course if when < month]
+    if any(value == CONTRADICTION and month < when <= month + horizon for when, value in course):
+        return f"MCI, {_DISPUTED}"
+    before = [value for when, value in _sure(course) if when < month]
     if any(_better(first, second) for first, second in pairwise([*before, now])):
         return "MCI, unstable"
-    later = [(when, value) for when, value in course if when > month]
+    later = [(when, value) for when, value in _sure(course) if when > month]
     changes = [position for position, (_, value) in enumerate(later) if value != MCI]
     change = changes[0] if changes else len(later)
     if any(when >= month + horizon for when, _ in later[:change]):

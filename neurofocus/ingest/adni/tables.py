@@ -2,6 +2,7 @@
 
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -24,6 +25,7 @@ __all__ = [
     "find_diagnosis_tables",
     "roster_number",
     "roster_numbers",
+    "subjects_of",
 ]
 
 ROLES = ("adnimerge", "dxsum")
@@ -157,6 +159,16 @@ def roster_numbers(table: DeliveredTable) -> list[int]:
             )
         result.append(rid)
     return result
+
+
+def subjects_of(tables: Iterable[DeliveredTable]) -> dict[int, frozenset[str]]:
+    """Return the subject identifiers that tables give each roster number, in capitals."""
+    found: dict[int, set[str]] = defaultdict(set)
+    for table in tables:
+        for subject in _cells(table, "subject"):
+            if (rid := roster_number(subject)) is not None:
+                found[rid].add(subject.strip().upper())
+    return {rid: frozenset(names) for rid, names in found.items()}
 
 
 def _exam_dates(table: DeliveredTable) -> list[pd.Timestamp | None]:

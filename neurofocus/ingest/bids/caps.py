@@ -9,7 +9,7 @@ import pandas as pd
 
 from neurofocus.errors import CohortError
 from neurofocus.ingest.bids.checks import lost_labels, mixed_labels
-from neurofocus.ingest.bids.reader import add_values, find_visits, refuse_broken_links
+from neurofocus.ingest.bids.reader import add_values, refuse_broken_links
 from neurofocus.ingest.bids.tables import (
     VALUES,
     column_names,
@@ -18,6 +18,7 @@ from neurofocus.ingest.bids.tables import (
     tables_root,
     with_prefix,
 )
+from neurofocus.ingest.bids.visits import find_visits, person_rows
 from neurofocus.ingest.delivered import DeliveredTable, find_table
 from neurofocus.ingest.flow import flow_step
 from neurofocus.ingest.labels import class_of
@@ -74,7 +75,8 @@ def read_caps(root: Path, spec: CohortSpec) -> FoundScans:
         )
     names = pd.Series([_shown(value, spec) for value in found["diagnosis"]], index=found.index)
     people = {person: _shown(value, spec) for person, value in labels.people.items()}
-    alone = [label for person, label in people.items() if person not in set(found["participant_id"])]
+    present = set(found["participant_id"])
+    alone = [label for person, label in people.items() if person not in present]
     steps = (
         flow_step("participants listed", people.values(), unit="participants"),
         flow_step("no t1-linear scan", alone, kind="dropped", unit="participants"),
@@ -197,9 +199,9 @@ def _bids_labels(root: Path, images: pd.DataFrame, spec: CohortSpec) -> _Labels:
             "set 'label_column' in the cohort definition"
         )
     visits, warnings = find_visits(images, sessions)
-    persons = participants.set_index("participant_id").reindex(images["participant_id"])
+    persons, unlabelled = person_rows(images, participants, sessions, visits)
     listed = dict(zip(people, participants["diagnosis"], strict=True))
-    return _Labels([visits, persons], listed, str(folder / "participants.tsv"), warnings)
+    return _Labels([visits, persons], listed, str(folder / "participants.tsv"), (*warnings, *unlabelled))
 
 
 def _listed_labels(table: DeliveredTable, images: pd.DataFrame, root: Path) -> _Labels:

@@ -10,14 +10,14 @@ from neurofocus.errors import CohortError
 from neurofocus.ingest.bids.checks import lost_labels, mixed_labels
 from neurofocus.ingest.bids.sidecars import read_scanners
 from neurofocus.ingest.bids.tables import VALUES, read_participants, read_scans, read_sessions, tables_root
+from neurofocus.ingest.bids.visits import find_visits, person_rows
 from neurofocus.ingest.flow import flow_step
 from neurofocus.ingest.labels import class_of, suggest
 from neurofocus.ingest.scans import FoundScans
-from neurofocus.ingest.selection import natural_key
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.tables import MISSING
 
-__all__ = ["add_values", "find_visits", "read_bids", "refuse_broken_links"]
+__all__ = ["add_values", "read_bids", "refuse_broken_links"]
 
 # Names that published data sets give to a diagnosis which may be that of the enrolment, not of the scan.
 _MAYBE_LABELS = ("diagnosis", "diagnosis_bl", "diagnosis_sc", "dx", "dx_bl", "group")
@@ -27,7 +27,8 @@ def read_bids(root: Path, spec: CohortSpec) -> FoundScans:
     """Read a BIDS data set.
 
     A scan's own row (scans table) goes before its session's (sessions table), and that before its person's
-    (participants.tsv), value by value. The scanner stands in the JSON file beside an image.
+    (participants.tsv), value by value; but the diagnosis of a person stands for no visit of somebody whose visits
+    have diagnoses of their own. The scanner stands in the JSON file beside an image.
 
     Args:
         root: the data set: the folder of participants.tsv, or a folder below its ``derivatives``.
@@ -44,12 +45,13 @@ def read_bids(root: Path, spec: CohortSpec) -> FoundScans:
     images = _find_scans(root, spec)
     scanners, unread = read_scanners(root, [Path(name) for name in images["path"]], spec.suffix)
     visits, unmatched = find_visits(images, sessions)
+    persons, unlabelled = person_rows(images, participants, sessions, visits)
     found = add_values(
         images.assign(**scanners),
         [
             scans.set_index("filename").reindex(images["filename"]),
             visits,
-            participants.set_index("participant_id").reindex(images["participant_id"]),
+            persons,
         ],
     )
     found["listed"] = found["participant_id"].isin(participants["participant_id"])
@@ -65,48 +67,8 @@ def read_bids(root: Path, spec: CohortSpec) -> FoundScans:
             "participant not in participants.tsv", _names(found[~found["listed"]], spec), kind="dropped"
         ),
     )
-    warnings = (*mixed_labels(listed), *lost_labels(listed, spec), *unmatched, *unread)
+    warnings = (*mixed_labels(listed), *lost_labels(listed, spec), *unmatched, *unlabelled, *unread)
     return FoundScans(listed, str(folder / "participants.tsv"), steps, warnings)
-
-
-def find_visits(scans: pd.DataFrame, sessions: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Return the row of a table of sessions for every scan (missing throughout where it has none), and warnings.
-
-    Sessions are equal but for leading zeros: Clinica called the first one ses-M00 and calls it ses-M000 now.
-
-    Args:
-        scans: columns participant_id and session_id.
-        sessions: columns participant_id, session_id and values.
-    """
-    exact = {(row.participant_id, row.session_id): number for number, row in enumerate(sessions.itertuples())}
-    alike = {(person, natural_key(str(session))): number for (person, session), number in exact.items()}
-    people = {person for person, _ in exact}
-    found = [
-        exact.get((person, session), alike.get((person, natural_key(session)), -1))
-        for person, session in zip(scans["participant_id"], scans["session_id"], strict=True)
-    ]
-    rows = sessions.reset_index(drop=True).reindex(found)
-    warnings = []
-    pairs = zip(scans["participant_id"], scans["session_id"], rows["session_id"], strict=True)
-    other = [item for item in dict.fromkeys(pairs) if isinstance(item[2], str) and item[2] != item[1]]
-    if other:
-        person, session, name = other[0]
-        warnings.append(
-            f"{len(other)} sessions are written with other zeros in the tables ({person}: {name} for {session}) "
-            "and taken as the same"
-        )
-    alone = [
-        (person, session)
-        for person, session, number in zip(scans["participant_id"], scans["session_id"], found, strict=True)
-        if number < 0 and person in people
-    ]
-    if alone:
-        person, session = alone[0]
-        warnings.append(
-            f"{len(alone)} scans are of sessions that are not in their person's table of sessions (first: {person} "
-            f"{session})"
-        )
-    return rows, tuple(warnings)
 
 
 def add_values(scans: pd.DataFrame, levels: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -1,22 +1,20 @@
 """Confounds: things that are not the disease but tell the label in this cohort, so that a model may learn them."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
-from neurofocus.ingest.checks.associations import Association, associate, compare, odds_ratio, share_auc
+from neurofocus.ingest.checks.associations import Association, associate
 from neurofocus.ingest.checks.findings import Finding
+from neurofocus.ingest.checks.pairs import People, compare_numbers, compare_sexes
 from neurofocus.tables import MISSING
 
-__all__ = ["MAX_D", "MAX_ODDS_RATIO", "MAX_V", "TIED_SHARE", "find_confounds"]
+__all__ = ["MAX_V", "TIED_SHARE", "find_confounds"]
 
 # From these on, and only if chance does not explain it (p below 0.05 over the number of things looked at).
 MAX_V = 0.3
-MAX_D = 0.5
-MAX_ODDS_RATIO = 2.5  # what d = 0.5 is on this scale: exp(0.5 * pi / sqrt(3)), Chinn 2000
 TIED_SHARE = 0.95
 _TIED_PEOPLE = 5
 _ALPHA = 0.05
@@ -41,47 +39,60 @@ _OTHER = {
 }
 
 
-@dataclass(frozen=True)
-class _People:
-    """One row a person; ``alpha`` is the p-value below which chance is ruled out, ``classes`` are in order."""
-
-    rows: pd.DataFrame
-    classes: Sequence[str]
-    alpha: float
-
-
 def find_confounds(table: pd.DataFrame, classes: Sequence[str]) -> list[Finding]:
     """Return what tells the label and is not the disease, the loudest first.
 
-    People count, not scans: each by the first row. A value that is missing counts as a value of its own
+    People count, not scans: each by the first session. A value that is missing counts as a value of its own
     (``n/a``): if only one label lacks it, that tells the label too.
 
     Args:
-        table: participant_id, label (index into ``classes``), and any of site, age, sex, field_strength,
-            manufacturer, processing, description, space, cohort, axes, file_format, voxel_mm, matrix, number_type.
+        table: participant_id, label (index into ``classes``), and any of session_order, site, age, sex,
+            field_strength, manufacturer, processing, description, space, cohort, axes, file_format, voxel_mm (such
+            as ``1.00 x 0.94 x 1.20``), matrix, number_type.
         classes: names of the labels.
     """
-    rows = table.drop_duplicates("participant_id")
-    rows = rows.assign(label=[classes[int(number)] for number in rows["label"]])
+    rows = _first_rows(table, classes)
     present = [name for name in classes if (rows["label"] == name).any()]
     columns = [name for name in (*_PROCESSING, *_OTHER) if name in rows.columns and rows[name].nunique() > 1]
-    looked_at = len(columns) + sum(_varies(rows, name) for name in ("age", "sex"))
+    known = {"age": rows["age"].notna(), "sex": rows["sex"].isin(["F", "M"])}
+    looked_at = [
+        *columns,
+        *(name for name in ("age", "volume", "sex") if rows[name].replace(MISSING, np.nan).nunique() > 1),
+        *(name for name in known if known[name].nunique() > 1),
+    ]
     if len(present) < 2 or not looked_at:
         return []
-    people = _People(rows, present, _ALPHA / looked_at)
+    people = People(rows, present, _ALPHA / len(looked_at))
     found = [finding for name in columns if (finding := _categorical(people, name)) is not None]
-    if _varies(rows, "age"):
-        found += _age(people)
-    if _varies(rows, "sex"):
-        found += _sex(people)
+    if not any(finding.figures["column"] == "voxel_mm" for finding in found):
+        found += compare_numbers(people, "volume", "voxel_mm")
+    found += [*compare_numbers(people, "age", "age"), *compare_sexes(people)]
+    found += [finding for name in known if (finding := _known(people, name, known[name])) is not None]
     return sorted(found, key=lambda finding: finding.kind != "tied to the label")
 
 
-def _varies(rows: pd.DataFrame, name: str) -> bool:
-    return name in rows.columns and rows[name].replace(MISSING, np.nan).nunique() > 1
+def _first_rows(table: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+    """Return one row a person, with the label's name, age and voxel volume as numbers (NaN unknown)."""
+    if "session_order" in table.columns:
+        order = pd.to_numeric(table["session_order"], errors="coerce").to_numpy()
+        table = table.iloc[np.argsort(order, kind="stable")]
+    rows = table.drop_duplicates("participant_id")
+    blank = pd.Series(MISSING, rows.index)
+    return rows.assign(
+        label=[classes[int(number)] for number in rows["label"]],
+        age=pd.to_numeric(rows.get("age", blank), errors="coerce"),
+        sex=rows.get("sex", blank),
+        volume=rows.get("voxel_mm", blank).map(_volume),
+    )
 
 
-def _categorical(people: _People, name: str) -> Finding | None:
+def _volume(voxel_mm: object) -> float:
+    """Return the volume of a voxel ``1.00 x 0.94 x 1.20`` in mm3, NaN if that is not what it says."""
+    edges = re.fullmatch(r"([\d.]+) x ([\d.]+) x ([\d.]+)", str(voxel_mm))
+    return float("nan") if edges is None else float(np.prod([float(edge) for edge in edges.groups()]))
+
+
+def _categorical(people: People, name: str) -> Finding | None:
     """Return a finding about one column, the alarm if one of its values belongs to one label."""
     values = people.rows[name].fillna(MISSING).astype(str)
     found = associate(values, people.rows["label"])
@@ -100,26 +111,46 @@ def _categorical(people: _People, name: str) -> Finding | None:
     return Finding(
         "confound",
         f"confound: {title} goes with the label (Cramér's V {found.v:.2f}, {found.test} p {found.p:.1g}): "
-        f"{_counts(found, people)}",
+        f"{_counts(found, people)}; balance the labels by it, or report results by it",
         figures,
     )
 
 
-def _tied(people: _People, values: pd.Series, found: Association) -> str:
+def _known(people: People, name: str, known: pd.Series) -> Finding | None:
+    """Return a finding if a value is known of one label more often than of another."""
+    if known.nunique() < 2:
+        return None
+    found = associate(known, people.rows["label"])
+    if found.v <= MAX_V or found.p >= people.alpha:
+        return None
+    shares = []
+    for label in people.classes:
+        own = known[people.rows["label"] == label]
+        shares.append(f"{label} {int(own.sum())} of {len(own)}")
+    return Finding(
+        "confound",
+        f"confound: {name} is known of {', '.join(shares)} (Cramér's V {found.v:.2f}, p {found.p:.1g}), so that labels "
+        "are compared by it in part only: fill it in where it is missing",
+        _figures(name, found, people),
+    )
+
+
+def _tied(people: People, values: pd.Series, found: Association) -> str:
     """Return which values belong to one label, such as ``'Scaled' only AD (48 of 48)``; "" if none does."""
     answers = []
-    for value, counts in found.counts.iterrows():
+    candidates = found.counts[found.counts.sum(axis=1) >= _TIED_PEOPLE]
+    for value, counts in candidates.iterrows():
         total, most = int(counts.sum()), int(counts.max())
-        if total < _TIED_PEOPLE or most < TIED_SHARE * total:
+        if most < TIED_SHARE * total:
             continue
         label = str(counts.idxmax())
         alone = associate(values == value, people.rows["label"] == label)
-        if alone.p < people.alpha:
+        if alone.p < people.alpha / len(candidates):
             answers.append((total, f"{value!r} only {label} ({most} of {total})"))
     return ", ".join(text for _, text in sorted(answers, reverse=True)[:_SHOWN])
 
 
-def _counts(found: Association, people: _People) -> str:
+def _counts(found: Association, people: People) -> str:
     """Return the people by value and label, the largest values first: ``'A': CN 43, AD 5; …``."""
     order = found.counts.sum(axis=1).sort_values(ascending=False, kind="stable").index
     parts = [
@@ -130,7 +161,7 @@ def _counts(found: Association, people: _People) -> str:
     return "; ".join(parts) + more
 
 
-def _figures(name: str, found: Association, people: _People) -> dict[str, object]:
+def _figures(name: str, found: Association, people: People) -> dict[str, object]:
     counts = {
         str(value): {label: int(row[label]) for label in people.classes}
         for value, row in found.counts.iterrows()
@@ -142,65 +173,3 @@ def _figures(name: str, found: Association, people: _People) -> dict[str, object
         "test": found.test,
         "counts": counts,
     }
-
-
-def _age(people: _People) -> list[Finding]:
-    """Compare ages between every two labels."""
-    found = []
-    ages = people.rows.assign(age=pd.to_numeric(people.rows["age"], errors="coerce")).dropna(subset=["age"])
-    for one, two in combinations(people.classes, 2):
-        groups = [ages.loc[ages["label"] == name, "age"] for name in (one, two)]
-        if min(len(group) for group in groups) < 2:
-            continue
-        gap = compare(groups[0], groups[1])
-        if abs(gap.d) <= MAX_D or gap.p >= people.alpha:
-            continue
-        auc = max(gap.auc, 1 - gap.auc)
-        found.append(
-            Finding(
-                "confound",
-                f"confound: age goes with the label: {one} {gap.means[0]:.1f} years (n {len(groups[0])}), "
-                f"{two} {gap.means[1]:.1f} years (n {len(groups[1])}), Cohen's d {gap.d:+.2f}, p {gap.p:.1g}; "
-                f"age alone tells them apart with an AUC of {auc:.2f}: a result must beat that",
-                {
-                    "column": "age",
-                    "labels": [one, two],
-                    "cohens_d": round(gap.d, 4),
-                    "auc": round(auc, 4),
-                    "p": gap.p,
-                },
-            )
-        )
-    return found
-
-
-def _sex(people: _People) -> list[Finding]:
-    """Compare the shares of women and men between every two labels."""
-    found = []
-    for one, two in combinations(people.classes, 2):
-        rows = people.rows[people.rows["label"].isin([one, two]) & people.rows["sex"].isin(["F", "M"])]
-        if rows["sex"].nunique() < 2 or rows["label"].nunique() < 2:
-            continue
-        table = associate(rows["sex"], rows["label"])
-        counts = table.counts[[one, two]].to_numpy(dtype=np.int64)
-        ratio, auc = odds_ratio(counts), share_auc(counts)
-        if max(ratio, 1 / ratio) <= MAX_ODDS_RATIO or table.p >= people.alpha:
-            continue
-        women = [
-            f"{name} {counts[0, place]} of {counts[:, place].sum()}" for place, name in enumerate((one, two))
-        ]
-        found.append(
-            Finding(
-                "confound",
-                f"confound: sex goes with the label: women {', '.join(women)}, odds ratio {ratio:.2f}, "
-                f"p {table.p:.1g}; sex alone tells them apart with an AUC of {auc:.2f}",
-                {
-                    "column": "sex",
-                    "labels": [one, two],
-                    "odds_ratio": round(ratio, 4),
-                    "auc": round(auc, 4),
-                    "p": table.p,
-                },
-            )
-        )
-    return found

@@ -129,7 +129,8 @@ def _identical_voxels(table: pd.DataFrame, voxels: pd.Series) -> list[Finding]:
     """Find voxels that several participants share; a file listed twice is told elsewhere."""
     people = table.groupby(voxels)["participant_id"].nunique()
     shared = people.index[people > 1]
-    groups = [table[voxels == name] for name in shared]
+    some = voxels.isin(shared)
+    groups = [group for _, group in table[some].groupby(voxels[some], sort=False)]
     groups = [group for group in groups if group["path"].map(lambda path: Path(path).resolve()).nunique() > 1]
     if not groups:
         return []
@@ -154,7 +155,8 @@ def _spellings(table: pd.DataFrame) -> list[Finding]:
         Finding(
             "wrong split",
             f"leak (wrong split): one person under two identifiers: {shown}{more}; they differ in case, prefix, "
-            "signs or leading zeros only: give one person one participant_id, and different people different names",
+            "signs, leading zeros or a session at the end only: give one person one participant_id, and different "
+            "people different names",
             {"participants": [[str(name) for name in group] for group in groups]},
         )
     ]

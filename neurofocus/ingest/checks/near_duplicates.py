@@ -1,10 +1,10 @@
 """Scans of two participants that look like one: what is personal about their heads is the same.
 
 Any two heads are alike, most of all in a simulated cohort, whose people share one brain. What makes a head
-personal is what is left of its small image after five things are taken out: slow changes of brightness (a
+personal is what is left of its small image after six things are taken out: slow changes of brightness (a
 high-pass filter), the cohort's average, and what a small shift, turn or change of size and shear of that average
-would do (its spatial derivatives, first order), and a smooth bias field on it. The correlation of these
-remainders is near 0 for two people and near 1 for one scan processed twice. docs/leakage.md has the figures from
+would do (its spatial derivatives, first order), a smooth bias field on it, and patterns that a tenth of the scans or
+more share, such as those of a scanner. The correlation of these remainders is near 0 for two people and near 1 for one scan processed twice. docs/leakage.md has the figures from
 which the limits below were chosen.
 """
 
@@ -24,6 +24,10 @@ Floats = NDArray[np.float32]
 MIN_PEOPLE = 8  # with fewer, the average is no background
 MIN_CORRELATION = 0.8
 MIN_SPREADS = 5.0  # robust standard deviations above the middle of all pairs
+_MAX_CORRELATION = 0.95  # told in any case, however wide the background
+_SHARED = 0.1  # of the scans, and at least
+_SHARED_SCANS = 8  # a pattern of fewer may be copies of one scan
+_SAMPLE = 2000  # scans from which background and patterns are estimated
 _HIGH_PASS_BLOCKS = 1.5
 _ROWS = 512  # correlated at a time
 _SHOWN = 10
@@ -105,12 +109,36 @@ def remainders(images: Floats) -> tuple[Floats, Floats]:
     basis, _ = np.linalg.qr(_common(mean))
 
     def personal(stack: Floats) -> Floats:
-        flat = stack.reshape(len(stack), -1) - mean.ravel()
-        flat = flat - (flat @ basis) @ basis.T
-        lengths = np.linalg.norm(flat, axis=1, keepdims=True)
-        return np.asarray(flat / np.maximum(lengths, 1e-6), dtype=np.float32)
+        return _without(stack.reshape(len(stack), -1) - mean.ravel(), basis)
 
-    return personal(sharp), personal(np.ascontiguousarray(sharp[:, ::-1]))
+    plain, mirrored = personal(sharp), personal(np.ascontiguousarray(sharp[:, ::-1]))
+    patterns = _shared(plain[_sample(len(plain))])
+    if not patterns.shape[1]:
+        return plain, mirrored
+    return _without(plain, patterns), _without(mirrored, patterns)
+
+
+def _without(flat: Floats, basis: Floats) -> Floats:
+    """Return rows without what orthonormal columns span, as unit vectors."""
+    rest = flat - (flat @ basis) @ basis.T
+    lengths = np.linalg.norm(rest, axis=1, keepdims=True)
+    return np.asarray(rest / np.maximum(lengths, 1e-6), dtype=np.float32)
+
+
+def _shared(rows: Floats) -> Floats:
+    """Return the patterns that so many unit rows share that they cannot be copies of one, as columns.
+
+    The eigenvalue of a pattern in the table of correlations is how many rows it makes up.
+    """
+    from scipy import linalg
+
+    least = max(_SHARED * len(rows), _SHARED_SCANS)
+    values, vectors = linalg.eigh(rows @ rows.T, subset_by_value=(least, np.inf))
+    return np.asarray(rows.T @ vectors / np.sqrt(values), dtype=np.float32)
+
+
+def _sample(count: int) -> NDArray[np.int64]:
+    return np.linspace(0, count - 1, min(count, _SAMPLE)).round().astype(np.int64)
 
 
 def _common(mean: Floats) -> Floats:
@@ -127,7 +155,7 @@ def _alike(people: NDArray[np.object_], images: Floats) -> tuple[list[Pair], flo
     """Return the pairs beyond both limits, most alike first, and middle and spread of all pairs."""
     plain, mirrored = remainders(images)
     middle, spread = _background(people, plain)
-    limit = max(MIN_CORRELATION, middle + MIN_SPREADS * spread)
+    limit = min(max(MIN_CORRELATION, middle + MIN_SPREADS * spread), _MAX_CORRELATION)
     pairs = []
     for start in range(0, len(plain), _ROWS):
         rows = plain[start : start + _ROWS]
@@ -142,8 +170,8 @@ def _alike(people: NDArray[np.object_], images: Floats) -> tuple[list[Pair], flo
 
 
 def _background(people: NDArray[np.object_], plain: Floats) -> tuple[float, float]:
-    """Return median and robust standard deviation of the correlation of two people (of 2,000 scans at most)."""
-    chosen = np.linspace(0, len(plain) - 1, min(len(plain), 2000)).round().astype(np.int64)
+    """Return median and robust standard deviation of the correlation of two people."""
+    chosen = _sample(len(plain))
     table = plain[chosen] @ plain[chosen].T
     first, second = np.triu_indices(len(chosen), 1)
     values = table[first, second][people[chosen][first] != people[chosen][second]]

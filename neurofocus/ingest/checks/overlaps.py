@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from neurofocus.errors import CohortError
+from neurofocus.ingest.checks.identity import oasis_study, person_key
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.tables import MISSING, read_delivered
 
@@ -17,6 +18,8 @@ __all__ = [
     "read_links",
     "refuse_shared_names",
     "refuse_shared_people",
+    "refuse_shared_studies",
+    "resolve_links",
     "shared_people",
 ]
 
@@ -85,6 +88,65 @@ def refuse_shared_people(specs: Sequence[CohortSpec], links: Links | None) -> No
             )
 
 
+def refuse_shared_studies(table: pd.DataFrame) -> None:
+    """Refuse people of several OASIS studies, whatever their cohorts are called, where no table says who is who.
+
+    Args:
+        table: participant_id.
+
+    Raises:
+        CohortError: naming one participant of two studies.
+    """
+    first: dict[str, str] = {}
+    for name in table["participant_id"]:
+        if study := oasis_study(name):
+            first.setdefault(study, name)
+    if len(first) > 1:
+        (one, name), (other, second) = sorted(first.items())[:2]
+        raise CohortError(
+            f"leak (wrong split): {name!r} is of {one}, {second!r} of {other}; these studies share people under "
+            "different identifiers, so one person could train and be tested; use one of them, or say who is who with "
+            "--links FILE.tsv (participant_id, person_id)"
+        )
+
+
+def resolve_links(links: Links, table: pd.DataFrame) -> Links:
+    """Return the links of a table's participants, under their names there, each with one person for all.
+
+    The links may spell participants otherwise (``OAS30001`` for ``sub-OAS30001``), and may link a participant to
+    another one that is linked itself. What links nobody of the table stays as it is.
+
+    Args:
+        links: as they were read.
+        table: participant_id.
+
+    Raises:
+        CohortError: if nobody of the table is linked.
+    """
+    spellings: dict[str, list[str]] = {}
+    for name in table["participant_id"].unique():
+        spellings.setdefault(person_key(name), []).append(name)
+    parents: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while parents.get(name, name) != name:
+            name = parents[name]
+        return name
+
+    linked: set[str] = set()
+    for name, person in links.people.items():
+        for known in spellings.get(person_key(name), [name]):
+            linked.add(known)
+            parents[root(known)] = root(person)
+    if linked.isdisjoint(table["participant_id"]):
+        raise CohortError(
+            f"--links {links.source}: names nobody of the cohorts (they hold {table['participant_id'].iloc[0]}, …; the "
+            f"links {min(links.people, default='no rows')}, …); write participant_id as the cohorts do"
+        )
+    linked.update(name for name in table["participant_id"] if name in parents)
+    return Links(links.source, {name: root(name) for name in sorted(linked)})
+
+
 def refuse_shared_names(table: pd.DataFrame, links: Links | None) -> None:
     """Refuse identifiers that occur in several cohorts, unless the links list them: then they are one person.
 
@@ -115,7 +177,7 @@ def link_people(table: pd.DataFrame, links: Links) -> tuple[pd.DataFrame, tuple[
 
     Args:
         table: the combined cohort table.
-        links: who is who.
+        links: who is who, resolved for this table.
 
     Returns:
         The table, and warnings about links that name nobody.

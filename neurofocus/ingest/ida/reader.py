@@ -28,7 +28,7 @@ def read_ida(root: Path, spec: CohortSpec) -> FoundScans:
     """Read a LONI IDA delivery.
 
     Beside the columns of ``SCAN_COLUMNS`` the frame has ``subject`` (the archive's identifier), ``group`` and
-    ``group_source`` (the enrolment group as delivered), ``phase``, and ``acq_date`` (ISO).
+    ``group_source`` (the enrolment group as delivered), and ``acq_date`` (ISO).
 
     Args:
         root: a folder with one or several downloads and their tables, in it or one folder below.
@@ -106,7 +106,7 @@ def _steps(
     unknown = len(tree.images) - len(frame)
     return (
         *steps,
-        lost("image files outside the folder layout", tree.unplaced),
+        lost("image files outside the folder layout, or of several images in one folder", tree.unplaced),
         lost("series folders without a NIfTI or DICOM file", tree.empty),
         lost("folders and links that cannot be read", tree.unreadable),
         lost("further files of an image that was already found", tree.repeated),

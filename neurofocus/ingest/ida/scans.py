@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from neurofocus.errors import CohortError
-from neurofocus.ingest.ida.tables import IMAGE_VALUES
+from neurofocus.ingest.ida.tables import IMAGE_VALUES, is_processed
 from neurofocus.ingest.ida.tree import IdaImage
 from neurofocus.ingest.series import plain_words
 from neurofocus.schema.cohort import CohortSpec
@@ -42,14 +42,17 @@ def describe_images(
         spec: the cohort definition.
 
     Returns:
-        Columns of ``SCAN_COLUMNS`` (but for the diagnosis) and ``subject``, ``group``, ``group_source``, ``phase``
+        Columns of ``SCAN_COLUMNS`` (but for the diagnosis) and ``subject``, ``group``, ``group_source``
         and ``acq_date`` (ISO, as the table or sidecar says; ``acq_time`` is the date of the folder).
 
     Raises:
         CohortError: if a table or sidecar gives an image to another subject than its folder does.
     """
     frame = _values([item.image_id for item in images], table, sidecars)
-    _refuse_other_subject(images, frame)
+    _refuse_other_subject(images, list(frame["subject"]))
+    _refuse_other_subject(
+        images, [sidecars.get(item.image_id, {}).get("subject", MISSING) for item in images]
+    )
     times = [item.acquired for item in images]
     folders = pd.Series([item.description for item in images], dtype=object)
     whole = frame["description"].where(frame["description"] != MISSING, folders)
@@ -88,6 +91,8 @@ def _values(ids: list[str], table: pd.DataFrame, sidecars: Mapping[str, Mapping[
             second = files.where(other != MISSING, MISSING)
             result[f"{name}_source"] = listed[f"{name}_source"].where(own != MISSING, second)
     result["field_strength"] = result["field_strength"].map(_tesla)
+    # A visit that is a date says nothing, and must not get into names, tables and messages.
+    result["visit"] = result["visit"].map(lambda text: MISSING if _DATE.search(text) else text)
     return result
 
 
@@ -108,8 +113,8 @@ def _tesla(text: str) -> str:
     return f"{usual[0] if usual else value:g}"
 
 
-def _refuse_other_subject(images: Sequence[IdaImage], frame: pd.DataFrame) -> None:
-    for item, subject in zip(images, frame["subject"], strict=True):
+def _refuse_other_subject(images: Sequence[IdaImage], subjects: Sequence[str]) -> None:
+    for item, subject in zip(images, subjects, strict=True):
         if subject != MISSING and _plain(subject).lower() != _plain(item.subject).lower():
             raise CohortError(
                 f"image I{item.image_id} lies in the folder of subject {item.subject}, but the archive's table or XML "
@@ -124,18 +129,16 @@ def _plain(text: str) -> str:
 
 def _processing(kind: str, description: str) -> str:
     """Return "processed" or "original", by the archive's type, else by words that only processing writes."""
-    words = plain_words(kind)
-    if "processed" in words:  # Processed, Pre-processed, Post-processed
+    if is_processed(kind):
         return "processed"
-    if words == "original":
+    if kind.lower() == "original":
         return "original"
     return "processed" if _PROCESSING_WORDS.search(plain_words(description)) else "original"
 
 
 def _sessions(frame: pd.DataFrame) -> pd.Series:
     """Return session identifiers: by visit, or by date for people with an image of unknown visit."""
-    # A visit that is a date must not get into a name.
-    visits = frame["visit"].map(lambda text: "" if text == MISSING or _DATE.search(text) else _plain(text))
+    visits = frame["visit"].map(lambda text: "" if text == MISSING else _plain(text))
     counted = (visits == "").groupby(frame["participant_id"]).transform("any").astype(bool)
     order = frame["acq_time"].groupby(frame["participant_id"]).rank(method="dense").astype("int64")
     return "ses-" + visits.where(~counted, order.astype(str))

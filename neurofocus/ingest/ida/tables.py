@@ -13,7 +13,7 @@ from neurofocus.ingest.values import dates, normal_sex
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.tables import MISSING
 
-__all__ = ["IMAGE_VALUES", "ImageTable", "read_image_table"]
+__all__ = ["IMAGE_VALUES", "ImageTable", "is_processed", "read_image_table"]
 
 # What an image table may say about an image, by the names of the cohort definition's table "images".
 IMAGE_VALUES = (
@@ -22,7 +22,6 @@ IMAGE_VALUES = (
     "sex",
     "age",
     "visit",
-    "phase",
     "site",
     "description",
     "type",
@@ -32,7 +31,6 @@ IMAGE_VALUES = (
 # Rows of one image must agree in these, whichever file they stand in; in the visit only within one file, because a
 # collection says m12 where a search says "ADNI1/GO Month 12".
 _SAME = ("subject", "group", "sex", "description", "type", "acq_date")
-_SAME_IN_FILE = ("visit", "phase")
 _AGE_TOLERANCE = 1.0  # a collection rounds to whole years
 
 
@@ -86,6 +84,11 @@ def read_image_table(root: Path, spec: CohortSpec) -> ImageTable | None:
     return ImageTable(frame, ", ".join(found.delivered), tuple(warnings))
 
 
+def is_processed(kind: str) -> bool:
+    """Say whether the archive's type means that: Processed, Pre-processed or Post-processed; the other is Original."""
+    return "processed" in kind.lower()
+
+
 def _identifiers(table: DeliveredTable) -> pd.Series:
     """Return the digits of each row's image identifier, "" where it has none."""
     found = []
@@ -120,9 +123,7 @@ def _check_repeated(table: DeliveredTable, ids: pd.Series, values: pd.DataFrame)
     known = values[again].mask(values[again] == MISSING)
     for name in _SAME:
         _refuse_different(table, name, _comparable(known[name], name), [ids[again]])
-    files = table.frame.loc[again, "file"]
-    for name in _SAME_IN_FILE:
-        _refuse_different(table, name, known[name], [ids[again], files])
+    _refuse_different(table, "visit", known["visit"], [ids[again], table.frame.loc[again, "file"]])
     ages = pd.to_numeric(known["age"], errors="coerce").groupby(ids[again])
     wide = ages.transform("max") - ages.transform("min") >= _AGE_TOLERANCE
     _refuse_different(table, "age", known["age"].where(wide), [ids[again]])
@@ -143,6 +144,8 @@ def _comparable(values: pd.Series, name: str) -> pd.Series:
     """Return values such that equal ones are equal text, however a file writes them."""
     if name == "sex":
         return normal_sex(values).where(values.notna())
+    if name == "type":
+        return values.map(lambda value: is_processed(value) if isinstance(value, str) else value)
     # A processed image's description may name the series it was made from: "MPR; N3; Scaled <- MP-RAGE".
     return values.map(
         lambda value: plain_words(value.partition("<-")[0]) if isinstance(value, str) else value

@@ -43,7 +43,8 @@ class IdaTree:
     Attributes:
         images: sorted by path, each image identifier once.
         sidecars: image identifier -> its XML file.
-        unplaced: image files outside the layout, or without an image identifier.
+        unplaced: image files outside the layout or without an image identifier, and images of a DICOM folder that
+            holds another one, too.
         empty: leaves without a NIfTI or DICOM file.
         unreadable: folders that cannot be opened, and links to files that are not on this machine.
         repeated: further files of an image that was already found (downloads that overlap).
@@ -92,7 +93,8 @@ def _list(folder: str, walk: _Walk) -> list[str] | None:
     names = []
     try:
         with os.scandir(folder) as entries:
-            for entry in entries:
+            # Backwards, because the last one noted is opened first: of two downloads the first by name speaks.
+            for entry in sorted(entries, key=lambda item: item.name, reverse=True):
                 if entry.name.startswith("."):
                     continue
                 if entry.is_dir():
@@ -140,12 +142,19 @@ def _file(folder: str, names: Sequence[str], walk: _Walk) -> None:
 
 
 def _scans(leaf: Path, names: Sequence[str], files: Sequence[str]) -> list[tuple[Path, str]]:
-    """Return path and image identifier of the scans in a leaf: every NIfTI file, else the DICOM folder."""
+    """Return path and image identifier of the scans in a leaf: every NIfTI file, and else the DICOM folder.
+
+    An image in both forms is read as NIfTI. A folder is the path of one image: if it holds DICOM files of others
+    beside it, these have no identifier here.
+    """
     nifti = [name for name in files if name.lower().endswith(_NIFTI)]
-    if nifti:
-        return [(leaf / name, _image_id(name, leaf.name)) for name in nifti]
-    if files:
-        return [(leaf, _image_id(files[0], leaf.name))]
+    found = [(leaf / name, _image_id(name, leaf.name)) for name in nifti]
+    slices = {_image_id(name, leaf.name) for name in files if name.lower().endswith(_DICOM)}
+    slices -= {image_id for _, image_id in found}
+    alone = not found and len(slices) == 1
+    found += [(leaf, image_id if alone else "") for image_id in slices]
+    if found:
+        return found
     bare = [name for name in names if not Path(name).suffix or Path(name).suffix[1:].isdigit()]
     if bare and _is_dicom(leaf / bare[0]):
         return [(leaf, _image_id(bare[0], leaf.name))]

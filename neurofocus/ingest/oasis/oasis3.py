@@ -33,8 +33,8 @@ def read_oasis3(root: Path, spec: CohortSpec) -> FoundScans:
 
     The diagnosis is that of the clinical visit nearest to the scan (at most ``spec.match_days`` away):
     ``CN`` = CDR 0 and cognitively normal there and at all later visits, ``CN, uncertain later`` if not at all later
-    ones, ``AD`` = CDR 0.5 or more and Alzheimer's dementia, otherwise score and words (``CDR 0.5, uncertain
-    dementia``). Age at the scan is the age at entry plus the days since.
+    ones, ``AD`` = CDR 0.5 or more and Alzheimer's dementia, ``AD, normal later`` if a later one is ``CN``, otherwise
+    score and words (``CDR 0.5, uncertain dementia``). Age at the scan is the age at entry plus the days since.
 
     Args:
         root: the folder with images and tables.
@@ -195,7 +195,8 @@ def _people_steps(
 ) -> tuple[FlowStep, FlowStep]:
     """Return how many people have visits, and how many of them no image; by their first visit, briefly."""
     first = {subject: class_of(own[0].diagnosis, spec) or "other" for subject, own in visits.items()}
-    missing = [label for subject, label in first.items() if subject not in set(found["subject"])]
+    present = set(found["subject"])
+    missing = [label for subject, label in first.items() if subject not in present]
     return (
         flow_step("participants with visits", first.values(), unit="participants"),
         flow_step("no image", missing, kind="dropped", unit="participants"),

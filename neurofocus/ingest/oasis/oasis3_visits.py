@@ -18,9 +18,10 @@ from neurofocus.ingest.values import numbers
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.tables import MISSING
 
-__all__ = ["CONTRADICTION", "UNCERTAIN", "Visit", "diagnosis_near", "read_visits", "subjects_of"]
+__all__ = ["CONTRADICTION", "PASSING", "UNCERTAIN", "Visit", "diagnosis_near", "read_visits", "subjects_of"]
 
 UNCERTAIN = "CN, uncertain later"
+PASSING = "AD, normal later"
 CONTRADICTION = "contradictory rows on one day"
 _NORMAL = "Cognitively normal"
 _DEMENTIA = "AD Dementia"
@@ -39,11 +40,13 @@ class Visit:
         diagnosis: ``CN`` (CDR 0 and cognitively normal), ``AD`` (CDR 0.5 or more and Alzheimer's dementia), or the
             score and the words that were given.
         source: where the words stand.
+        rated: whether there is a score; a visit without one labels no scan, but tells what came later.
     """
 
     day: int
     diagnosis: str
     source: str
+    rated: bool = True
 
 
 def read_visits(
@@ -51,63 +54,47 @@ def read_visits(
 ) -> tuple[dict[str, list[Visit]], DeliveredTable, tuple[str, ...]]:
     """Return the visits of each person by day, the table they are from, and warnings.
 
-    Form D1 (role ``diagnoses``) speaks where form B4 (role ``cdr``) leaves the diagnosis blank.
+    Form D1 (role ``diagnoses``) speaks where form B4 (role ``cdr``) leaves the diagnosis blank. Visits without a
+    score are kept if their words are not those of a normal person.
 
     Raises:
         CohortError: if the table of CDR scores is missing, or holds no days.
     """
     table = delivered_table(root, "cdr", spec)
     flags, flagged = _flags(root, spec)
-    rows = zip(
-        subjects_of(table),
-        days_of(table),
-        cdr_texts(table),
-        table.frame["dx1"],
-        table.sources("dx1"),
-        strict=True,
-    )
-    visits: dict[tuple[str, int], Visit] = {}
-    blank = differing = 0
-    for subject, day, cdr, words, source in rows:
-        if cdr == MISSING or day is None:
-            blank += 1
-            continue
-        told = flags.get((subject, day))
-        differing += told is not None and words != MISSING and told != _kind(words)
-        if words == MISSING and told is not None:
-            words, source = told, flagged
-        visit = Visit(day, _diagnosis(cdr, words), source)
-        other = visits.setdefault((subject, day), visit)
-        if other.diagnosis != visit.diagnosis:
-            visits[subject, day] = Visit(day, CONTRADICTION, source)
-    people: dict[str, list[Visit]] = {}
-    for (subject, _), visit in sorted(visits.items()):
-        people.setdefault(subject, []).append(visit)
+    visits, blank, differing = _rows(table, flags, flagged)
     file = ", ".join(table.delivered)
     remarks = []
     if blank:
-        remarks.append(f"{file}: {blank} visits without a CDR score or a day are not used")
+        remarks.append(f"{file}: {blank} visits without a CDR score or a day label no scan")
     if differing:
         remarks.append(f"{file}: dx1 and form D1 differ at {differing} visits; dx1 is used")
-    return people, table, (*table.warnings, *remarks)
+    demented = {
+        key: Visit(key[1], told, flagged, rated=False) for key, told in flags.items() if told == _DEMENTIA
+    }
+    return _by_person(demented | visits), table, (*table.warnings, *remarks)
 
 
 def diagnosis_near(visits: Sequence[Visit], day: int, match_days: int) -> Visit | None:
     """Return the visit nearest to a day, the earlier of two as near; None if none is within ``match_days``.
 
-    A person who is normal there but not at every later visit is ``CN, uncertain later``.
+    A person who is normal there but not at every later visit is ``CN, uncertain later``; one who is demented
+    there and normal at a later visit is ``AD, normal later``.
 
     Args:
         visits: of one person.
         day: of the scan.
         match_days: longest distance that still counts.
     """
-    nearest = min(visits, key=lambda visit: (abs(visit.day - day), visit.day), default=None)
+    rated = (visit for visit in visits if visit.rated)
+    nearest = min(rated, key=lambda visit: (abs(visit.day - day), visit.day), default=None)
     if nearest is None or abs(nearest.day - day) > match_days:
         return None
-    lasting = all(visit.diagnosis == "CN" for visit in visits if visit.day > nearest.day)
-    if nearest.diagnosis == "CN" and not lasting:
+    later = {visit.diagnosis for visit in visits if visit.day > nearest.day}
+    if nearest.diagnosis == "CN" and later - {"CN"}:
         return Visit(nearest.day, UNCERTAIN, nearest.source)
+    if nearest.diagnosis == "AD" and "CN" in later:
+        return Visit(nearest.day, PASSING, nearest.source)
     return nearest
 
 
@@ -133,6 +120,44 @@ def days_of(table: DeliveredTable) -> list[int | None]:
     return [None if match is None else int(match[1]) for match in matches]
 
 
+def _rows(
+    table: DeliveredTable, flags: Mapping[tuple[str, int], str], flagged: str
+) -> tuple[dict[tuple[str, int], Visit], int, int]:
+    """Return the visits by person and day, how many rows lack score or day, and how many contradict form D1."""
+    rows = zip(
+        subjects_of(table),
+        days_of(table),
+        cdr_texts(table),
+        table.frame["dx1"],
+        table.sources("dx1"),
+        strict=True,
+    )
+    visits: dict[tuple[str, int], Visit] = {}
+    blank = differing = 0
+    for subject, day, cdr, words, source in rows:
+        blank += cdr == MISSING or day is None
+        if day is None:
+            continue
+        told = flags.get((subject, day))
+        differing += told is not None and words != MISSING and told != _kind(words)
+        if words == MISSING and told is not None:
+            words, source = told, flagged
+        if cdr == MISSING and (words == MISSING or _kind(words) == _NORMAL):
+            continue
+        visit = Visit(day, _diagnosis(cdr, words), source, rated=cdr != MISSING)
+        other = visits.setdefault((subject, day), visit)
+        if other.diagnosis != visit.diagnosis:
+            visits[subject, day] = Visit(day, CONTRADICTION, source)
+    return visits, blank, differing
+
+
+def _by_person(visits: Mapping[tuple[str, int], Visit]) -> dict[str, list[Visit]]:
+    people: dict[str, list[Visit]] = {}
+    for (subject, _), visit in sorted(visits.items()):
+        people.setdefault(subject, []).append(visit)
+    return people
+
+
 def _kind(words: str) -> str:
     """Return what form D1 would say in our words, or the words themselves."""
     if words.lower() == _NORMAL.lower():
@@ -141,6 +166,8 @@ def _kind(words: str) -> str:
 
 
 def _diagnosis(cdr: str, words: str) -> str:
+    if cdr == MISSING:
+        return f"no CDR, {words}"
     kind = _kind(words)
     if cdr == "0" and kind == _NORMAL:
         return "CN"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from neurofocus.errors import CohortError
 from neurofocus.ingest.delivered import find_table
 from neurofocus.ingest.flow import flow_step
 from neurofocus.ingest.labels import class_of, describe_values
@@ -32,7 +33,7 @@ def label_status(found: FoundScans, root: Path, spec: CohortSpec) -> FoundScans:
         spec: the cohort definition, with tables ``status`` and ``demographics``.
 
     Raises:
-        CohortError: if rows of one participant, or a row's code and text, contradict each other.
+        CohortError: if rows of one participant, or a row's code and text, contradict each other, or nobody is left.
     """
     if "demographics" in spec.tables:
         demographics = find_table(root, "demographics", spec.tables["demographics"])
@@ -62,7 +63,15 @@ def _labelled(found: FoundScans, status: ParticipantStatus, spec: CohortSpec) ->
             f"enrolment status {describe_values(joined.loc[absent, 'status'])}", shown[absent], kind="dropped"
         ),
     )
-    kept, joined = found.frame[listed & took_part], joined[listed & took_part]
+    kept = found.frame[listed & took_part]
+    if kept.empty:
+        raise CohortError(
+            f"{status.file}: no scan is left ("
+            + "; ".join(f"{step.step}: {step.count}" for step in steps if step.count)
+            + f"; scans: subject {found.frame['subject'].iloc[0]}, …; table: PATNO {next(iter(status.frame.index), '-')}, …); "
+            "download the table of the same people"
+        )
+    joined = joined.loc[kept.index]
     aged = (kept["age"] == MISSING) & (joined["age"] != MISSING)
     frame = kept.assign(
         diagnosis=joined["cohort"],

@@ -38,12 +38,14 @@ def with_sex(found: FoundScans, table: DeliveredTable) -> FoundScans:
             f"{file}: sexes {describe_values(cells)} fit none of the known codes, so this table's sex is not used"
         )
         return replace(found, warnings=tuple(notes))
-    people = table.frame["participant"].map(plain_number)
-    first = ~people.duplicated()
-    subjects = found.frame["subject"].map(plain_number)
+    known = sexes.where(sexes != MISSING).groupby(table.frame["participant"].map(plain_number))
+    torn = known.nunique() > 1
+    if torn.any():
+        notes.append(
+            f"{file}: {int(torn.sum())} participants have rows of different sex, none of which is used"
+        )
     own = normal_sex(found.frame["sex"])
-    said = subjects.map(sexes[first].set_axis(people[first])).fillna(MISSING).astype(object)
-    sources = pd.Series(table.sources("sex"), dtype=object)[first].set_axis(people[first])
+    said = found.frame["subject"].map(plain_number).map(known.first()[~torn]).fillna(MISSING).astype(object)
     both = (own != MISSING) & (said != MISSING)
     different = int((own != said)[both].sum())
     if different * 2 > int(both.sum()):
@@ -62,7 +64,7 @@ def with_sex(found: FoundScans, table: DeliveredTable) -> FoundScans:
         )
     frame = found.frame.assign(
         sex=own.where(~fill, said),
-        sex_source=found.frame["sex_source"].where(~fill, subjects.map(sources)),
+        sex_source=found.frame["sex_source"].mask(fill, f"{file}:{table.delivered[file]['sex']}"),
     )
     return replace(found, frame=frame, warnings=tuple(notes))
 

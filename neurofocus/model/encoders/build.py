@@ -1,6 +1,7 @@
 """From an encoder's configuration to the encoder, with its ImageNet weights when asked for."""
 
 from collections.abc import Callable
+from typing import Literal
 
 from neurofocus.errors import ConfigError
 from neurofocus.model.encoders.efficientnet_lite import EfficientNetLite0
@@ -13,20 +14,31 @@ from neurofocus.schema.model import EncoderConfig, EncoderName
 __all__ = ["build_encoder"]
 
 
-def _efficientnet_lite0(in_channels: int, width: float) -> Encoder:
-    if width != 1:
+def _mobilenet_v2(in_channels: int, config: EncoderConfig) -> Encoder:
+    return MobileNetV2(in_channels, width=config.width, shift=config.temporal_shift)
+
+
+def _resnet(depth: Literal[18, 34, 50]) -> Callable[[int, EncoderConfig], Encoder]:
+    def build(in_channels: int, config: EncoderConfig) -> Encoder:
+        return ResNet(in_channels, depth=depth, width=config.width, shift=config.temporal_shift)
+
+    return build
+
+
+def _efficientnet_lite0(in_channels: int, config: EncoderConfig) -> Encoder:
+    if config.width != 1:
         raise ConfigError(
-            f"width {width:g} of encoder 'efficientnet_lite0' is not available; "
+            f"width {config.width:g} of encoder 'efficientnet_lite0' is not available; "
             "set width to 1 or choose mobilenet_v2 or a resnet"
         )
     return EfficientNetLite0(in_channels)
 
 
-_ENCODERS: dict[EncoderName, Callable[[int, float], Encoder]] = {
-    "mobilenet_v2": lambda in_channels, width: MobileNetV2(in_channels, width=width),
-    "resnet18": lambda in_channels, width: ResNet(in_channels, depth=18, width=width),
-    "resnet34": lambda in_channels, width: ResNet(in_channels, depth=34, width=width),
-    "resnet50": lambda in_channels, width: ResNet(in_channels, depth=50, width=width),
+_ENCODERS: dict[EncoderName, Callable[[int, EncoderConfig], Encoder]] = {
+    "mobilenet_v2": _mobilenet_v2,
+    "resnet18": _resnet(18),
+    "resnet34": _resnet(34),
+    "resnet50": _resnet(50),
     "efficientnet_lite0": _efficientnet_lite0,
 }
 
@@ -41,7 +53,7 @@ def build_encoder(config: EncoderConfig, in_channels: int) -> Encoder:
             not acceptable.
         BundleError: if the weight file is missing, damaged or of another network.
     """
-    encoder = _ENCODERS[config.name](in_channels, config.width)
+    encoder = _ENCODERS[config.name](in_channels, config)
     if config.weights is not None:
         load_initial_weights(encoder, config)
     return encoder

@@ -56,7 +56,7 @@ class EfficientNetLite0(Encoder):
         self._relu = nn.ReLU6(inplace=True)
         initialise_(self)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, num_frames: int = 1) -> Tensor:
         """Return the maps [N, D, h/32, w/32] of images [N, C, h, w]."""
         maps = self._relu(self._bn0(self._conv_stem(images)))
         maps = self._blocks(maps)

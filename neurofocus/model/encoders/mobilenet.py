@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from neurofocus.model.encoders.protocol import Encoder, initialise_
+from neurofocus.model.encoders.temporal_shift import from_shift_names, temporal_shift
 
 __all__ = ["MobileNetV2", "from_flat_names", "make_divisible", "to_flat_names"]
 
@@ -34,13 +35,16 @@ class MobileNetV2(Encoder):
     Args:
         in_channels: channels of an image.
         width: multiplier of every channel count but the last, which never shrinks below 1280.
+        shift: whether the blocks with an expansion and a skip connection (10 of 17) look at the neighbouring
+            frames (TSM), before their first 1x1 convolution.
     """
 
     stem_key = "features.0.0.weight"
-    head_prefixes = ("classifier.",)
+    head_prefixes = ("classifier.", "new_fc.")
 
-    def __init__(self, in_channels: int = 3, *, width: float = 1.0) -> None:
+    def __init__(self, in_channels: int = 3, *, width: float = 1.0, shift: bool = False) -> None:
         super().__init__()
+        self.mixes_frames = shift
         channels = make_divisible(32 * width)
         self.out_channels = make_divisible(1280 * max(1.0, width))
         layers: list[nn.Module] = [_conv_unit(in_channels, channels, kernel=3, stride=2)]
@@ -48,22 +52,27 @@ class MobileNetV2(Encoder):
             out_channels = make_divisible(stage_channels * width)
             for repeat in range(repeats):
                 stride = first_stride if repeat == 0 else 1
-                layers.append(_InvertedResidual(channels, out_channels, stride=stride, expansion=expansion))
+                block = _InvertedResidual(channels, out_channels, stride=stride, expansion=expansion)
+                block.shift = shift and block.skip and expansion != 1
+                layers.append(block)
                 channels = out_channels
         layers.append(_conv_unit(channels, self.out_channels, kernel=1))
         self.features = nn.Sequential(*layers)
         initialise_(self)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, num_frames: int = 1) -> Tensor:
         """Return the maps [N, D, h/32, w/32] of images [N, C, h, w]."""
-        maps: Tensor = self.features(images)
+        maps = images
+        for layer in self.features:
+            maps = layer(maps, num_frames) if isinstance(layer, _InvertedResidual) else layer(maps)
         return maps
 
     @classmethod
     def translate(cls, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Accept the flat layout as well as torchvision's."""
+        """Accept the flat layout and the TSM authors' as well as torchvision's."""
+        state = from_shift_names(state)
         # Block 1 has no index 4 in torchvision's layout.
-        return from_flat_names(state) if "features.1.conv.4.weight" in state else dict(state)
+        return from_flat_names(state) if "features.1.conv.4.weight" in state else state
 
 
 class _InvertedResidual(nn.Module):
@@ -82,10 +91,11 @@ class _InvertedResidual(nn.Module):
         ]
         self.conv = nn.Sequential(*layers)
         self.skip = stride == 1 and in_channels == out_channels
+        self.shift = False
 
-    def forward(self, maps: Tensor) -> Tensor:
+    def forward(self, maps: Tensor, num_frames: int = 1) -> Tensor:
         """Return the block's output [N, out, h/stride, w/stride]."""
-        result: Tensor = self.conv(maps)
+        result: Tensor = self.conv(temporal_shift(maps, num_frames) if self.shift else maps)
         return maps + result if self.skip else result
 
 

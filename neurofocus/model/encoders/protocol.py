@@ -1,4 +1,4 @@
-"""What every 2-D encoder promises, so that f_G and f_L can be any of them."""
+"""What every encoder promises, so that f_G and f_L can be any of them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -10,21 +10,30 @@ __all__ = ["Encoder", "initialise_"]
 
 
 class Encoder(nn.Module, ABC):
-    """Images in, a feature map at one thirty-second of their side out.
+    """Images in, one feature map an image out; frames of one clip may look at each other on the way.
 
     Attributes:
         out_channels: D, the channels of the feature map.
+        stride: pixels of an image a cell of the map, each side.
+        mixes_frames: whether a frame's map depends on the other frames of its clip.
         stem_key: the name of the first convolution's weight.
         head_prefixes: names that an ImageNet state has and a feature extractor drops.
     """
 
     out_channels: int
+    stride: ClassVar[int] = 32
+    mixes_frames: bool = False
     stem_key: ClassVar[str]
     head_prefixes: ClassVar[tuple[str, ...]]
 
     @abstractmethod
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the maps [N, D, h/32, w/32] (rounded up) of images [N, C, h, w]."""
+    def forward(self, images: Tensor, num_frames: int = 1) -> Tensor:
+        """Return the maps [N, D, h/stride, w/stride] (rounded up) of images [N, C, h, w].
+
+        Args:
+            images: the frames of clip after clip.
+            num_frames: of a clip, a divisor of N; encoders that look at single frames do without it.
+        """
 
     @classmethod
     def translate(cls, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

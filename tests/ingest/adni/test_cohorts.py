@@ -84,6 +84,27 @@ def test_progression_counts_who_is_neither(tmp_path: Path, mci: CohortSpec) -> N
     assert outside.count == 5
 
 
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        # A month 3 scan: the horizon ends at month 39, whichever visit the diagnosis comes from.
+        (["bl 2010-01-01 .", "m06 2010-07-01 MCI", "m39 2013-04-01 Dementia"], "pMCI"),
+        (
+            ["bl 2010-01-01 .", "m06 2010-07-01 MCI", "m42 2013-07-01 Dementia"],
+            "MCI, progressed after 36 months",
+        ),
+        (["bl 2010-01-01 MCI", "m36 2013-01-01 MCI"], "MCI, follow-up too short"),
+        (["bl 2010-01-01 MCI", "m36 2013-01-01 MCI", "m48 2014-01-01 MCI"], "sMCI"),
+    ],
+)
+def test_the_horizon_counts_from_the_scan(
+    tmp_path: Path, mci: CohortSpec, rows: list[str], expected: str
+) -> None:
+    merge(tmp_path, *(f"1 {row}" for row in rows))
+    found = label_progression(scans("0001 m03 2010-04-01 LMCI"), tmp_path, mci)
+    assert diagnoses(found) == {"1": expected}
+
+
 def test_the_three_definitions_say_what_they_mean(spec: CohortSpec, mci: CohortSpec) -> None:
     three = load_cohort_spec("adni-3class")
     assert [list(each.classes) for each in (spec, mci, three)] == [
@@ -108,6 +129,7 @@ SERIES = [
     ("IR-SPGR", True),
     ("Accelerated Sag IR-FSPGR", True),
     ("Accelerated_Sagittal_MPRAGE", True),
+    ("MPRAGE iPAT2", True),
     ("Accelerated Sagittal MPRAGE_ND", False),
     ("Accelerated Sagittal MPRAGE_MPR_Tra", False),
     ("MP-RAGE REPEAT", False),

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from neurofocus.errors import CohortError
-from neurofocus.ingest.adni.diagnoses import CONTRADICTION, Diagnoses, read_diagnoses
+from neurofocus.ingest.adni.codes import CONTRADICTION
+from neurofocus.ingest.adni.diagnoses import Diagnoses, read_diagnoses
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.schema.load import load_cohort_spec
 

@@ -34,6 +34,14 @@ def course(text: str) -> list[tuple[int, str]]:
         ("0:MCI 12:AD 24:MCI", 12, "AD, later MCI"),
         ("0:CN 12:MCI 24:AD", 12, "MCI"),
         ("0:MCI 12:CN", 0, "MCI"),
+        # Visits at which the tables contradict each other: nobody knows that CN was CN there, or that AD lasted.
+        ("0:CN 12:contradiction", 0, "CN, disputed at another visit"),
+        ("0:contradiction 12:CN", 12, "CN, disputed at another visit"),
+        ("0:CN 12:contradiction 24:AD", 0, "CN, later AD"),
+        ("0:AD 12:contradiction", 0, "AD, disputed at another visit"),
+        ("0:contradiction 12:AD 24:AD", 12, "AD"),
+        ("0:MCI 6:contradiction 12:AD", 12, "AD, earlier MCI"),
+        ("0:MCI 12:contradiction", 0, "MCI"),
     ],
 )
 def test_consistency(visits: str, month: int, expected: str) -> None:
@@ -73,6 +81,11 @@ def test_consistency(visits: str, month: int, expected: str) -> None:
         ("0:AD 12:MCI 24:AD", 12, "MCI, unstable"),
         ("0:MCI 12:CN 24:MCI 36:AD", 24, "MCI, unstable"),
         ("0:MCI", 0, "MCI, follow-up too short"),
+        # The tables contradict each other within the horizon, or where it does not matter.
+        ("0:MCI 12:contradiction 36:MCI", 0, "MCI, disputed at another visit"),
+        ("0:MCI 24:AD 36:contradiction", 0, "MCI, disputed at another visit"),
+        ("0:MCI 36:MCI 37:contradiction 48:MCI", 0, "sMCI"),
+        ("0:contradiction 12:MCI 24:AD", 12, "pMCI"),
         # Not MCI at the scan.
         ("0:CN 12:MCI", 0, "CN"),
         ("0:MCI 12:AD", 12, "AD"),

@@ -119,9 +119,31 @@ def test_sessions_table_overrides_and_orders_by_time(longitudinal: Path) -> None
         "M6|n/a|71.5|1924-03-01T00:00:00",
         "ses-M12|AD|73.5|1926-03-01T00:00:00",
     )
+    cohort = load_cohort(SPEC.model_copy(update={"session_rule": "all"}), longitudinal)
+    rows = cohort.table.set_index("session_id")
+    assert list(rows.loc[["ses-M0", "ses-M12"], "session_order"]) == [1, 2]
+    # Where sessions have diagnoses, the person's one in participants.tsv (CN) is no visit's: M6 has none.
+    assert "ses-M6" not in rows.index
+    assert {step.step: step.count for step in cohort.flow}["diagnosis is n/a"] == 2
+    assert any(
+        text.startswith(
+            "1 scans have no diagnosis of their visit, others of the same people have: participants.tsv"
+        )
+        for text in cohort.warnings
+    )
+
+
+def test_times_decide_which_session_is_the_first(longitudinal: Path) -> None:
+    put_table(
+        longitudinal / "sub-01/sub-01_sessions.tsv",
+        "session_id|diagnosis|age|acq_time",
+        "ses-M0|n/a|72.5|1925-03-01T00:00:00",
+        "M6|n/a|71.5|1924-03-01T00:00:00",
+        "ses-M12|n/a|73.5|1926-03-01T00:00:00",
+    )
     row = load_cohort(SPEC, longitudinal).table.iloc[0]
     assert row["session_id"] == "ses-M6"
-    assert row["diagnosis"] == "CN"  # the session says n/a, so participants.tsv speaks
+    assert row["diagnosis"] == "CN"  # no session says anything, so participants.tsv speaks
     assert row["age"] == 71.5
 
 

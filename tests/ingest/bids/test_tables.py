@@ -50,7 +50,11 @@ def root(tmp_path: Path) -> Path:
 
 def test_scans_tables_go_before_sessions_and_participants(root: Path) -> None:
     put_table(
-        root / "sub-01/sub-01_sessions.tsv", "session_id|diagnosis|age", "ses-M000|CN|71", "ses-M006|CN|72"
+        root / "sub-01/sub-01_sessions.tsv",
+        "session_id|diagnosis|age",
+        "ses-M000|CN|71",
+        "ses-M006|CN|72",
+        "ses-M012|CN|n/a",
     )
     put_table(
         root / "sub-01/ses-M000/sub-01_ses-M000_scans.tsv",

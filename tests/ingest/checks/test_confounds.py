@@ -114,6 +114,65 @@ def test_sex() -> None:
     assert "women CN 16 of 40, AD 30 of 40, odds ratio 0.22" in finding.text
 
 
+def test_voxel_sizes_that_are_all_different() -> None:
+    """Scaled scans have a voxel size of their own each: no two people share a value, but the label has larger ones."""
+    frame = clean()
+    rng = np.random.default_rng(5)
+    edges = rng.normal(0.94, 0.02, 80).round(3)
+    frame["voxel_mm"] = [f"{edge:.3f} x {edge:.3f} x 1.200" for edge in edges]
+    assert find_confounds(frame, CLASSES) == []
+    larger = edges + 0.03 * frame["label"]
+    frame["voxel_mm"] = [f"{edge:.3f} x {edge:.3f} x 1.200" for edge in larger]
+    (finding,) = find_confounds(frame, CLASSES)
+    assert finding.figures["column"] == "voxel_mm"
+    volumes = [edge * edge * 1.2 for edge in larger]
+    means = [
+        np.mean([v for v, label in zip(volumes, frame["label"], strict=True) if label == n]) for n in (0, 1)
+    ]
+    assert finding.text.startswith(
+        f"confound: voxel volume goes with the label: CN {means[0]:.2f} mm3 (n 40), AD {means[1]:.2f} mm3 (n 40), Cohen's d +"
+    )
+
+
+@pytest.mark.parametrize("column", ["age", "sex"])
+def test_what_is_known_of_one_label_only_is_told(column: str) -> None:
+    """Ages of patients only cannot be compared: silence would look like a comparison."""
+    frame = clean()
+    frame[column] = frame[column].astype(object).where(frame["label"] == 1, "n/a")
+    (finding,) = find_confounds(frame, CLASSES)
+    assert finding.figures["column"] == column
+    assert f"confound: {column} is known of CN 0 of 40, AD 40 of 40" in finding.text
+    assert "fill it in" in finding.text
+    frame[column] = "n/a"
+    assert find_confounds(frame, CLASSES) == []
+
+
+def test_the_first_session_counts_not_the_first_name() -> None:
+    frame = clean()
+    frame["label"] = np.arange(80) % 2
+    early = frame.assign(session_id="ses-M6", session_order=1)
+    late = frame.assign(
+        session_id="ses-M12", session_order=2, manufacturer=np.where(frame["label"] == 1, "A", "B")
+    )
+    assert find_confounds(pd.concat([late, early], ignore_index=True), CLASSES) == []
+
+
+def test_labels_in_pairs_are_not_told_by_chance() -> None:
+    """Three labels are three pairs, so three chances."""
+    told = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        frame = pd.DataFrame(
+            {
+                "participant_id": [f"sub-{n}" for n in range(60)],
+                "label": np.arange(60) % 4,
+                "age": rng.normal(70, 7, 60),
+            }
+        )
+        told += bool(find_confounds(frame, ("a", "b", "c", "d")))
+    assert told <= 6
+
+
 def test_people_count_not_scans() -> None:
     """One person with thirty scans at a site of her own is one person."""
     frame = clean()

@@ -126,6 +126,12 @@ def test_two_spellings_of_one_participant(cohort: Cohort) -> None:
         ("sub-A1_02", "a1-2"),
         ("sub", "SUB"),
         ("---", "---"),
+        # Tables of scans that name a session where the person should stand.
+        ("OAS2_0001", "OAS2_0001_MR1", "OAS2_0001_MR2", "sub-OAS20001MR2", "sub-OASIS20001"),
+        ("sub-OAS30001", "OAS30001_MR_d0129", "OAS30001_d0400", "sub-OAS30001_ses-d0129"),
+        ("002_S_0816", "002_S_0816_bl", "sub-002S0816m12", "sub-ADNI002S0816_ses-M012", "002_S_0816_I40732"),
+        ("sub-01", "sub-01_ses-01", "sub-01ses2", "01-visit-3", "sub-1_session_B"),
+        ("sub-A1B", "sub-A1B_ses-2"),
     ],
 )
 def test_one_person(names: tuple[str, ...]) -> None:
@@ -144,6 +150,12 @@ def test_one_person(names: tuple[str, ...]) -> None:
         ("sub-X1", "sub-X1B"),
         ("sub-0", "sub-00A"),
         ("--", "__"),
+        ("OAS1_0042B", "OAS1_0042"),
+        ("ses-01", "ses-02"),
+        ("visit1", "visit2"),
+        ("sub-CNses1", "sub-ADses1"),
+        ("sub-1nurses2", "sub-1nurses3"),
+        ("sub-S01M01", "sub-S01M02"),
     ],
 )
 def test_two_people(one: str, other: str) -> None:

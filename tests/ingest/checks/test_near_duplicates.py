@@ -60,6 +60,25 @@ def test_one_scan_processed_twice_is_found(count: int, mirrored: bool) -> None:
     assert f"'sub-02' (ses-1) and 'sub-05' (ses-1) {pair['correlation']:.2f}" in finding.text
 
 
+def scanners(images: NDArray[np.float32], strength: float, share: int) -> NDArray[np.float32]:
+    """Return the images as if every so-many-th came from another scanner, whose images differ by one pattern."""
+    pattern = ndimage.gaussian_filter(np.random.default_rng(9).standard_normal(images[0].shape), 1.2)
+    other = strength * pattern / pattern.std()
+    return np.stack([standard(image + other * (number % share == 0)) for number, image in enumerate(images)])
+
+
+@pytest.mark.parametrize("share", [2, 3, 5])
+@pytest.mark.parametrize("strength", [1.0, 2.0])
+def test_people_of_one_scanner_are_not_one_person(share: int, strength: float) -> None:
+    """A pattern that many share is nobody's own: it must neither be told nor hide two scans of one person."""
+    assert find_near_duplicates(names(60), ["n/a"] * 60, scanners(heads(60), 2 * strength, share)) == []
+    images = scanners(heads(60), strength, share)
+    assert find_near_duplicates(names(60), ["n/a"] * 60, images) == []
+    images[share] = processed(images[0], 1)
+    (finding,) = find_near_duplicates(names(60), ["n/a"] * 60, images)
+    assert [pair["participants"] for pair in finding.figures["pairs"]] == [["sub-00", f"sub-{share:02}"]]
+
+
 def test_three_copies_are_three_pairs_and_sessions_of_one_person_none() -> None:
     images = heads(30)
     for row in (4, 5, 6, 7):

@@ -55,12 +55,11 @@ def test_a_collection_says_what_the_images_are(delivery: IdaDelivery) -> None:
     assert "enrolled" in warning
 
 
-def test_a_search_without_leading_i_gives_phase_and_protocol(delivery: IdaDelivery) -> None:
+def test_a_search_without_leading_i_gives_the_protocol(delivery: IdaDelivery) -> None:
     delivery.search([CN, AD])
     frame = read_ida(delivery.root, ida_spec()).frame
     assert list(frame["field_strength"]) == ["3", "3"]
     assert list(frame["manufacturer"]) == ["SIEMENS", "SIEMENS"]
-    assert list(frame["phase"]) == ["ADNI 2", "ADNI 2"]
     assert list(frame["group"]) == ["CN", "AD"]
     assert list(frame["age_source"]) == ["idaSearch_3_12_2024.csv:Age"] * 2
     assert list(frame["processing"]) == ["processed"] * 2  # by the description: a search has no Type
@@ -104,7 +103,7 @@ def test_listed_but_not_downloaded_and_downloaded_but_not_listed(delivery: IdaDe
     assert steps(found) == {
         "images listed in tables": 4,
         "listed but not downloaded": 2,
-        "image files outside the folder layout": 1,
+        "image files outside the folder layout, or of several images in one folder": 1,
         "images found": 3,
         "in no image table and without XML": 1,
     }

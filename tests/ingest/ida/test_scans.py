@@ -75,6 +75,8 @@ def test_without_a_visit_dates_are_counted_and_never_shown(tmp_path: Path, unkno
         "I3": ("ses-1", 3),
         "I4": ("ses-2", 1),
     }
+    visits = read_ida(tmp_path / "data", ida_spec()).frame["visit"]
+    assert set(visits) == {"m24", "m06", "n/a"}  # cohort scan writes them
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def test_equal_rows_merge_and_a_second_table_completes_the_first(delivery: IdaDe
     first = found.frame.iloc[0]
     assert len(found.frame) == 2
     assert (first["age"], first["visit"]) == ("74", "sc")
-    assert first["phase"] == "ADNI 2"  # only the search has it
+    assert first["field_strength"] == "3"  # only the search has the protocol
     assert first["age_source"] == "A_collection.csv:Age"
     assert any("'sc' and 'ADNI Screening'" in text and "1 images" in text for text in found.warnings)
     assert next(step.count for step in found.steps if step.step == "images listed in tables") == 2
@@ -61,6 +61,16 @@ def test_contradicting_rows_of_one_image_name_both(
     assert "I40817" in text
 
 
+@pytest.mark.parametrize("kind", ["Pre-processed", "Post-processed"])
+def test_old_and_new_names_of_one_processing_type_agree(delivery: IdaDelivery, kind: str) -> None:
+    delivery.collection([CN, AD], name="a.csv")
+    delivery.collection([replace(CN, kind=kind)], name="b.csv")
+    assert list(read_ida(delivery.root, ida_spec()).frame["processing"]) == ["processed"] * 2
+    delivery.collection([replace(CN, kind="Original")], name="b.csv")
+    with pytest.raises(CohortError, match=r"a\.csv: row 2, column 'Type': holds 'Processed'.*'Original'"):
+        read_ida(delivery.root, ida_spec())
+
+
 def test_contradicting_tables_are_named(delivery: IdaDelivery) -> None:
     delivery.collection([CN], name="a.csv")
     delivery.search([replace(CN, group="MCI")], name="b.csv")
@@ -87,5 +97,12 @@ def test_identifiers_after_a_spreadsheet_and_blank_ones(delivery: IdaDelivery) -
 
 def test_a_table_that_gives_an_image_to_another_subject(delivery: IdaDelivery) -> None:
     delivery.collection([replace(CN, subject="002_S_0999"), AD])
+    with pytest.raises(CohortError, match=r"I40817 lies in the folder of subject 002_S_0816.*002_S_0999"):
+        read_ida(delivery.root, ida_spec())
+
+
+def test_a_sidecar_that_gives_a_listed_image_to_another_subject(delivery: IdaDelivery) -> None:
+    delivery.collection([CN, AD])
+    delivery.xml(replace(CN, subject="002_S_0999"))
     with pytest.raises(CohortError, match=r"I40817 lies in the folder of subject 002_S_0816.*002_S_0999"):
         read_ida(delivery.root, ida_spec())

@@ -63,6 +63,26 @@ def test_two_files_of_a_leaf_are_two_scans(tmp_path: Path) -> None:
     assert [image.image_id for image in walk_ida(tmp_path).images] == ["40817", "40999"]
 
 
+@pytest.mark.parametrize("first", ["nii", "dicom"])
+def test_a_dicom_folder_is_one_image_and_others_in_it_are_counted(tmp_path: Path, first: str) -> None:
+    """The path of a DICOM scan is its folder: a second image in it would be read as part of the first."""
+    delivery = IdaDelivery(tmp_path)
+    delivery.put(ONE, leaf="S", form=first)  # type: ignore[arg-type]
+    delivery.put(Scan("002_S_0816", 40999), leaf="S", form="dicom")
+    tree = walk_ida(tmp_path)
+    assert [image.image_id for image in tree.images] == (["40817"] if first == "nii" else [])
+    assert tree.unplaced == (1 if first == "nii" else 2)
+
+
+def test_an_image_in_both_formats_is_one_scan(tmp_path: Path) -> None:
+    delivery = IdaDelivery(tmp_path)
+    delivery.put(ONE, form="dicom")
+    path = delivery.put(ONE)
+    tree = walk_ida(tmp_path)
+    assert [image.path for image in tree.images] == [path]
+    assert (tree.unplaced, tree.repeated) == (0, 0)
+
+
 def test_what_fits_nowhere_is_counted(tmp_path: Path) -> None:
     delivery = IdaDelivery(tmp_path)
     leaf = delivery.put(ONE).parent
@@ -90,6 +110,29 @@ def test_overlapping_downloads_give_each_image_once(tmp_path: Path) -> None:
     tree = walk_ida(tmp_path)
     assert [image.path for image in tree.images] == [path]
     assert tree.repeated == 1
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_of_two_sidecars_the_first_by_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backwards: bool
+) -> None:
+    """Folders come in another order on another disk."""
+    tops = [IdaDelivery(tmp_path, below=f"download_{name}").xml(ONE) for name in "abc"]
+    real = os.scandir
+
+    class Listing:
+        def __init__(self, path: str) -> None:
+            with real(path) as entries:
+                self.entries = sorted(entries, key=lambda entry: entry.name, reverse=backwards)
+
+        def __enter__(self) -> list["os.DirEntry[str]"]:
+            return self.entries
+
+        def __exit__(self, *_: object) -> None:
+            return None
+
+    monkeypatch.setattr(os, "scandir", Listing)
+    assert walk_ida(tmp_path).sidecars == {"40817": tops[0]}
 
 
 def test_one_image_under_two_subjects_is_refused(tmp_path: Path) -> None:

@@ -139,6 +139,42 @@ def test_nearest_visit_ties_and_what_came_later() -> None:
     assert diagnosis_near([], 10, 365) is None
 
 
+def test_dementia_that_passes_is_no_lasting_diagnosis() -> None:
+    demented, later = Visit(0, "AD", "a"), Visit(400, "CN", "b")
+    assert diagnosis_near([demented, later], 10, 365) == Visit(0, "AD, normal later", "a")
+    assert diagnosis_near([demented, Visit(400, "CDR 0.5, uncertain dementia", "b")], 10, 365) == demented
+
+
+@pytest.mark.parametrize("later", [DEMENTIA, "uncertain dementia"])
+def test_a_later_visit_without_a_score_still_says_what_it_says(root: Path, later: str) -> None:
+    """Words without a score label no scan, but they end "normal at all later visits"."""
+    put_table(
+        table_of(root, "OASIS3_UDSb4_cdr.csv"),
+        B4,
+        visit(1, 129, "0", NORMAL),
+        visit(1, 500, "", later),
+        visit(2, 30, "0", NORMAL),
+        visit(2, 400, "", NORMAL),
+        visit(3, 20, "1", DEMENTIA),
+        visit(4, 4, "1", DEMENTIA),
+        visit(4, 5, "", NORMAL),
+    )
+    cohort = load_cohort(SPEC, root)
+    seen = dict(zip(cohort.table["participant_id"], cohort.table["diagnosis"], strict=True))
+    assert seen == {"sub-OAS30002": "CN", "sub-OAS30003": "AD", "sub-OAS30004": "AD"}
+    assert "diagnosis of no class: 'CN, uncertain later' (1)" in steps(cohort)
+    assert any("3 visits without a CDR score or a day label no scan" in text for text in cohort.warnings)
+
+
+def test_form_d1_of_a_later_day_ends_normality(root: Path) -> None:
+    put_table(
+        table_of(root, "OASIS3_UDSb4_cdr.csv"), B4, visit(1, 129, "0", NORMAL), visit(3, 20, "1", DEMENTIA)
+    )
+    put_table(root / "OASIS3_UDSd1_diagnoses.csv", D1, "OAS30001|OAS30001_UDSd1_d0900|900|72|0|1|1|")
+    cohort = load_cohort(SPEC, root)
+    assert list(cohort.table["participant_id"]) == ["sub-OAS30003"]
+
+
 @pytest.mark.parametrize(
     ("cdr", "words", "diagnosis"),
     [

@@ -105,6 +105,24 @@ def test_people_whom_the_table_does_not_know(delivery: IdaDelivery) -> None:
     assert labels(cohort) == {"sub-PPMI3000": 0, "sub-PPMI3001": 1}
 
 
+@pytest.mark.parametrize(
+    ("rows", "part"),
+    [
+        ([row("4000", "1")], "participant not in Participant_Status_12Mar2024.csv: 4"),
+        ([row(r[0], "1", status="Declined") for r in ROWS], "enrolment status 'declined' (4): 4"),
+    ],
+)
+def test_a_status_table_that_leaves_nobody_says_why(
+    delivery: IdaDelivery, rows: list[list[str]], part: str
+) -> None:
+    status(delivery, rows)
+    with pytest.raises(CohortError) as caught:
+        load_cohort(SPEC, delivery.root)
+    text = str(caught.value)
+    assert text.startswith("Participant_Status_12Mar2024.csv: no scan is left (") and part in text
+    assert "subject 3000" in text and f"PATNO {rows[0][0]}" in text and "\n" not in text
+
+
 def test_without_a_status_table_the_group_serves_and_a_warning_says_so(delivery: IdaDelivery) -> None:
     phantom = scan("9999", "Phantom")
     genetic = scan("50001", "GenReg PD")

@@ -72,3 +72,16 @@ def test_three_codes_are_not_guessed_and_gender_is_not_read(delivery: IdaDeliver
     assert any("fit none of the known codes" in note for note in cohort.warnings)
     demographics(delivery, {"3000": "0", "3001": "1"}, column="GENDER")
     assert load_cohort(SPEC, delivery.root).warnings == ()
+
+
+def test_rows_of_one_participant_complete_each_other_and_may_not_contradict(delivery: IdaDelivery) -> None:
+    unknown_sex(delivery)
+    rows = [["3000", "0"], ["3000", "1"], ["3001", ""], ["3001", "1"]]
+    delivery.table("Demographics.csv", ["PATNO", "SEX"], rows)
+    cohort = load_cohort(SPEC, delivery.root)
+    assert list(cohort.table["sex"]) == ["n/a", "M"]
+    assert list(cohort.table["sex_source"]) == ["n/a", "Demographics.csv:SEX"]
+    assert (
+        "Demographics.csv: 1 participants have rows of different sex, none of which is used"
+        in cohort.warnings
+    )

@@ -1,7 +1,8 @@
 """Weight files: every source, every refusal, and nothing that runs code."""
 
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -74,6 +75,58 @@ def test_mobilenet_in_the_flat_layout_loads(tmp_path: Path) -> None:
     encoder = MobileNetV2(width=_WIDTH)
     setting = EncoderConfig(name="mobilenet_v2", width=_WIDTH, weights=str(tmp_path / "flat.pth"))
     assert load_initial_weights(encoder, setting) == ("classifier.weight",)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in encoder.state_dict().items())
+
+
+def _mmaction2_name(name: str) -> str:
+    """Return a torchvision name as MMAction2 writes it, the first convolution of each block shifted."""
+    parts = name.split(".")
+    if parts[-2].startswith("conv"):
+        wrapped = ".net" if len(parts) == 4 and parts[-2] == "conv1" else ""
+        return "backbone." + ".".join([*parts[:-1], f"conv{wrapped}", parts[-1]])
+    if parts[-2].startswith("bn"):
+        return "backbone." + ".".join([*parts[:-2], f"conv{parts[-2][2:]}", "bn", parts[-1]])
+    if "downsample" in parts:
+        return "backbone." + ".".join([*parts[:-2], {"0": "conv", "1": "bn"}[parts[-2]], parts[-1]])
+    raise AssertionError(name)
+
+
+def _tsm_name(name: str) -> str:
+    """Return a torchvision name as the TSM authors' code writes it."""
+    return "base_model." + re.sub(r"(layer\d\.\d+\.conv1)\.", r"\1.net.", name)
+
+
+@pytest.mark.parametrize(
+    ("rename", "head"), [(_mmaction2_name, "cls_head.fc_cls"), (_tsm_name, "new_fc"), (str, "fc")]
+)
+def test_files_of_shifted_networks_load(tmp_path: Path, rename: Callable[[str], str], head: str) -> None:
+    state = ResNet(depth=50, width=_WIDTH).state_dict()
+    written = {f"module.{rename(name)}": value for name, value in state.items()}
+    written |= {f"module.{head}.weight": torch.zeros(3, 512), f"module.{head}.bias": torch.zeros(3)}
+    torch.save({"state_dict": written, "epoch": 3}, tmp_path / "tsm.pth.tar")
+    setting = EncoderConfig(
+        name="resnet50", width=_WIDTH, weights=str(tmp_path / "tsm.pth.tar"), temporal_shift=True
+    )
+    encoder = ResNet(depth=50, width=_WIDTH, shift=True)
+    assert load_initial_weights(encoder, setting) == (f"{head}.weight", f"{head}.bias")
+    assert all(torch.equal(tensor, state[name]) for name, tensor in encoder.state_dict().items())
+
+
+@pytest.mark.parametrize("shifted", [False, True])
+def test_mobilenet_of_the_tsm_authors_loads(tmp_path: Path, shifted: bool) -> None:
+    state = MobileNetV2(width=_WIDTH).state_dict()
+    flat = to_flat_names(state)
+    if shifted:
+        flat = {
+            "base_model."
+            + re.sub(r"(features\.(?:[3568]|9|10|12|13|15|16)\.conv\.0)\.", r"\1.net.", name): value
+            for name, value in flat.items()
+        }
+    torch.save({"state_dict": flat}, tmp_path / "flat.pth.tar")
+    setting = EncoderConfig(
+        name="mobilenet_v2", width=_WIDTH, weights=str(tmp_path / "flat.pth.tar"), temporal_shift=shifted
+    )
+    encoder = build_encoder(setting, 3)
     assert all(torch.equal(tensor, state[name]) for name, tensor in encoder.state_dict().items())
 
 

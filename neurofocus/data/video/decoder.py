@@ -1,0 +1,121 @@
+"""Decoding forward from any key frame, leaving out what no wanted frame needs."""
+
+from collections import deque
+from collections.abc import Collection
+
+from av.error import FFmpegError
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from neurofocus.data.video.index import FrameIndex
+from neurofocus.data.video.packets import PacketReader
+from neurofocus.data.video.source import refusal
+
+__all__ = ["Decoder"]
+
+# In these codecs a frame that says it is no reference never is one, so leaving it out changes no other frame.
+_SKIPPABLE = ("h264", "mpeg4", "mpeg2video", "mpeg1video")
+
+
+class Decoder:
+    """Decodes a file whose frames are known.
+
+    Attributes:
+        last_stamp: What the last frame handed out is called in the index; None before the first.
+        damaged: Stamps of frames that were concealed, and of packets that were refused.
+    """
+
+    def __init__(self, reader: PacketReader, index: FrameIndex, *, strict: bool) -> None:
+        self.last_stamp: int | None = None
+        self.damaged: set[int] = set()
+        self._reader = reader
+        self._index = index
+        self._strict = strict
+        self._ready: deque[VideoFrame] = deque()
+        self._count = 0
+        self._floor: int | None = None
+
+    @property
+    def next_packet(self) -> int:
+        """The number of the packet that is decoded next."""
+        return self._reader.next_number
+
+    def go_to(self, packet: int) -> None:
+        """Stand before a key packet, or the first, with nothing left in the decoder."""
+        keys = self._index.keys
+        self._reader.go_to(packet, keys)
+        self._reader.stream.codec_context.flush_buffers()
+        self._ready.clear()
+        self._count = 0
+        self.last_stamp = None
+        # Frames shown before the key frame but stored after it refer to what was jumped over.
+        self._floor = None if keys is None else int(keys.stamps[keys.numbers.searchsorted(packet)])
+
+    def next_frame(self, *, wanted: Collection[int] = (), until: int | None = None) -> VideoFrame | None:
+        """Decode the next frame.
+
+        Args:
+            wanted: Stamps of the frames that must not be left out.
+            until: Frames before this stamp that are not wanted may be left out.
+
+        Returns:
+            The frame, or None at the end of the file.
+
+        Raises:
+            VideoError: at contradicting time stamps; in strict reading at the first damage.
+        """
+        while True:
+            while not self._ready:
+                packet = self._reader.read()
+                if packet is not None and packet.pts is not None:
+                    before = until is not None and packet.pts < until
+                    self._allow_skipping(before and packet.pts not in wanted)
+                if not self._decode(packet) and packet is None:
+                    return None
+            frame = self._ready.popleft()
+            if self._name(frame):
+                return frame
+
+    def _decode(self, packet: "Packet[VideoStream] | None") -> int:
+        """Hand one packet, or the end, to the decoder; return how many frames it gave."""
+        try:
+            frames = self._reader.stream.codec_context.decode(packet)
+        except FFmpegError as error:
+            stamp = None if packet is None else packet.pts
+            if stamp is not None and not (self._floor is not None and stamp < self._floor):
+                self._count_damage(stamp, f"packet {self.next_packet - 1} is damaged ({error.strerror})")
+            return 0
+        self._ready.extend(frames)
+        return len(frames)
+
+    def _name(self, frame: VideoFrame) -> bool:
+        """Find out which frame this is; say whether it is one of the index."""
+        stamp = self._count if self._index.keys is None else frame.pts
+        self._count += 1
+        if stamp is not None and self._floor is not None and stamp < self._floor:
+            return False
+        if stamp is None or (self.last_stamp is not None and stamp <= self.last_stamp):
+            raise refusal(
+                self._reader.path,
+                f"a frame with the time stamp {stamp} after {self.last_stamp}",
+                "its time stamps are damaged: convert it to H.264 in MP4",
+            )
+        self.last_stamp = stamp
+        if frame.is_corrupt:
+            self._count_damage(stamp, f"the frame at time stamp {frame.pts} is damaged")
+        return True
+
+    def _count_damage(self, stamp: int, seen: str) -> None:
+        """Note damage, or stop at it."""
+        if self._strict:
+            raise refusal(
+                self._reader.path, seen, "copy the file again, or leave it out, or read it without strict"
+            )
+        self.damaged.add(stamp)
+
+    def _allow_skipping(self, allowed: bool) -> None:
+        """Tell the decoder whether it may leave out a frame that no other refers to."""
+        context = self._reader.stream.codec_context
+        if context.name in _SKIPPABLE:
+            context.skip_frame = "NONREF" if allowed else "DEFAULT"

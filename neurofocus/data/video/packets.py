@@ -1,0 +1,124 @@
+"""The packets of a video file, numbered in the order of the file; moving between them is exact."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from av.error import FFmpegError
+from av.packet import Packet
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from neurofocus.data.video.container import DecoderSettings, open_stream
+from neurofocus.data.video.source import MAX_FRAMES, refusal
+
+__all__ = ["KeyPackets", "PacketReader"]
+
+# Over fewer packets reading on is cheaper than seeking.
+_SEEK_FROM = 96
+
+
+@dataclass(frozen=True)
+class KeyPackets:
+    """Where decoding may start.
+
+    Attributes:
+        numbers: Packets with a key frame [K], increasing.
+        stamps: Their presentation time stamps [K], increasing.
+    """
+
+    numbers: NDArray[np.int64]
+    stamps: NDArray[np.int64]
+
+
+class PacketReader:
+    """Reads the packets of the video stream that hold something.
+
+    Attributes:
+        path: The file.
+        stream: The video stream; it changes with every ``reopen``.
+        next_number: The number of the packet that ``read`` gives next.
+        broken_off: Why the file could not be read to its end, or nothing.
+    """
+
+    def __init__(self, path: Path, settings: DecoderSettings) -> None:
+        self.path = path
+        self.broken_off = ""
+        self.next_number = 0
+        self._settings = settings
+        # The first packet after a seek has been looked at already.
+        self._landed: Packet[VideoStream] | None = None
+        self._open()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._container.close()
+
+    def read(self) -> "Packet[VideoStream] | None":
+        """Return the next packet, or None at the end.
+
+        Raises:
+            VideoError: after ``MAX_FRAMES`` packets.
+        """
+        packet = self._next() if self._landed is None else self._landed
+        self._landed = None
+        if packet is None:
+            return None
+        self.next_number += 1
+        if self.next_number > MAX_FRAMES:
+            raise refusal(self.path, f"more than {MAX_FRAMES} frames", "cut it into shorter videos")
+        return packet
+
+    def go_to(self, number: int, keys: KeyPackets | None) -> None:
+        """Stand before a packet; without ``keys`` only reading gets there."""
+        ahead = number - self.next_number
+        if not 0 <= ahead <= _SEEK_FROM and not (keys is not None and self._seek(number, keys)):
+            self.reopen()
+        # Dropping is exact where seeking is only near.
+        while self.next_number < number and self.read() is not None:
+            pass
+
+    def reopen(self) -> None:
+        """Stand before the first packet, whatever the file can or cannot seek."""
+        self.close()
+        self._open()
+
+    def _open(self) -> None:
+        """Open the file and stand before its first packet."""
+        self._container, self.stream = open_stream(self.path, self._settings)
+        self._restart()
+
+    def _restart(self) -> None:
+        """Read from where the container stands, under number 0 until it is known better."""
+        self._packets: Iterator[Packet[VideoStream]] = self._container.demux(self.stream)
+        self._landed = None
+        self.next_number = 0
+
+    def _next(self) -> "Packet[VideoStream] | None":
+        """Return the next packet that is not empty."""
+        try:
+            return next((packet for packet in self._packets if packet.size), None)
+        except FFmpegError as error:
+            # What came before is a shorter video, and is reported as such.
+            self.broken_off = error.strerror or type(error).__name__
+            return None
+
+    def _seek(self, number: int, keys: KeyPackets) -> bool:
+        """Try to stand at or before a key packet by the container's own index; say whether that came true."""
+        place = int(keys.numbers.searchsorted(number, side="right")) - 1
+        if place < 0:
+            return False
+        try:
+            self._container.seek(int(keys.stamps[place]), stream=self.stream)
+        except FFmpegError:
+            return False
+        self._restart()
+        landed = self._next()
+        if landed is None or landed.pts is None:
+            return False
+        found = int(keys.stamps.searchsorted(landed.pts))
+        if found > place or keys.stamps[found] != landed.pts:
+            return False
+        self._landed, self.next_number = landed, int(keys.numbers[found])
+        return True

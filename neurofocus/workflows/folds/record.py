@@ -1,0 +1,131 @@
+"""What a finished fold leaves in its folder, and how one knows that it is finished and unchanged."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from neurofocus.errors import ConfigError
+from neurofocus.files import sha256_file, write_bytes, write_json
+from neurofocus.tables import read_tsv, write_tsv
+from neurofocus.training.state import EpochRecord, TrainingState
+from neurofocus.workflows.bundle import pack_weights
+
+__all__ = ["BEST_WEIGHTS", "FoldResult", "finished_fold", "mark_done", "write_outputs"]
+
+BEST_WEIGHTS = "best.safetensors"
+_DONE = "DONE"
+_PREDICTIONS, _VALIDATION, _HISTORY = "predictions.tsv", "validation.json", "history.tsv"
+_OUTPUTS = (BEST_WEIGHTS, _PREDICTIONS, _VALIDATION, _HISTORY)
+_LOGGER = logging.getLogger("neurofocus.workflows.folds.fold")
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """What a finished fold left in its folder.
+
+    Attributes:
+        fold: counted from 1.
+        folder: holds best.safetensors, predictions.tsv, validation.json, history.tsv and DONE.
+        predictions: of the test part, with the columns of predictions.tsv.
+        validation: what validation.json holds: best_epoch, epochs, threshold (None for more than two classes),
+            loss, balanced_accuracy, roc_auc, cases, gflops, threads, device.
+        history: one row an epoch.
+    """
+
+    fold: int
+    folder: Path
+    predictions: pd.DataFrame
+    validation: dict[str, Any]
+    history: pd.DataFrame
+
+    @property
+    def threshold(self) -> float | None:
+        """The threshold on the positive class, chosen on the inner validation part."""
+        value = self.validation["threshold"]
+        return None if value is None else float(value)
+
+
+def finished_fold(
+    folder: Path, classes: Sequence[str], identity: Mapping[str, Any] | None = None
+) -> FoldResult | None:
+    """Read a finished fold; None if it is not finished or a file no longer has its checksum.
+
+    Args:
+        folder: of the fold.
+        classes: names of the classes.
+        identity: ``FoldJob.identity()``; None does not compare it.
+
+    Raises:
+        ConfigError: it was made with other settings or scans.
+    """
+    try:
+        done = json.loads((folder / _DONE).read_text(encoding="utf-8"))
+        hashes = {name: str(done["files"][name]) for name in _OUTPUTS}
+        fold = int(done["fold"])
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        _LOGGER.warning("%s: unreadable; the fold is completed again", folder / _DONE)
+        return None
+    changed = [key for key, value in (identity or {}).items() if done.get(key) != value]
+    if changed:
+        raise ConfigError(
+            f"{folder}: was made with another {' and '.join(changed)}; "
+            "use the old settings, --fresh to start again, or another --out"
+        )
+    for name, digest in hashes.items():
+        if not (folder / name).is_file() or sha256_file(folder / name) != digest:
+            _LOGGER.warning("%s: missing or changed; the fold is completed again", folder / name)
+            return None
+    numbers = [f"prob_{name}" for name in classes]
+    return FoldResult(
+        fold=fold,
+        folder=folder,
+        predictions=read_tsv(folder / _PREDICTIONS, numbers=[*numbers, "gflops"], integers=["fold"]),
+        validation=json.loads((folder / _VALIDATION).read_text(encoding="utf-8")),
+        history=read_tsv(folder / _HISTORY, integers=["epoch"]),
+    )
+
+
+def write_outputs(
+    folder: Path, state: TrainingState, predictions: pd.DataFrame, validation: Mapping[str, Any]
+) -> None:
+    """Write the best weights, the predictions of the test part and what the validation part decided.
+
+    Args:
+        folder: of the fold.
+        state: of the finished training.
+        predictions: of the test part.
+        validation: what was chosen on the validation part; the best epoch and its scores are added.
+    """
+    best = state.best
+    write_bytes(folder / BEST_WEIGHTS, pack_weights(state.best_weights, "float32"))
+    write_tsv(folder / _PREDICTIONS, predictions)
+    write_tsv(folder / _HISTORY, _history_table(state.history))
+    chosen = {
+        "best_epoch": best.epoch,
+        "epochs": len(state.history),
+        "loss": best.validation_loss,
+        **best.measures,
+    }
+    write_json(folder / _VALIDATION, {**validation, **chosen})
+
+
+def mark_done(folder: Path, identity: Mapping[str, Any]) -> None:
+    """Declare the fold finished: who made it and the checksum of every output."""
+    hashes = {name: sha256_file(folder / name) for name in _OUTPUTS}
+    write_json(folder / _DONE, {**identity, "files": hashes})
+
+
+def _history_table(history: Sequence[EpochRecord]) -> pd.DataFrame:
+    rows = []
+    for record in history:
+        row = asdict(record)
+        losses, measures = row.pop("losses"), row.pop("measures")
+        rows.append({**row, **measures, **{f"loss_{name}": losses[name] for name in sorted(losses)}})
+    return pd.DataFrame(rows)
