@@ -1,4 +1,4 @@
-"""Finds the YAML files that ship with the package: cohort definitions and run configurations."""
+"""Finds the YAML files that ship with the package: cohorts, video data sets and run configurations."""
 
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -6,13 +6,15 @@ from pathlib import Path
 
 __all__ = ["list_resources", "read_resource", "resource_path"]
 
-_KINDS = ("cohorts", "configs", "searches", "bundles")
+_KINDS = ("cohorts", "configs", "videos", "searches", "bundles")
 
 
 def _folder(kind: str) -> Traversable:
     """Return the folder of a kind, installed or, in a bare checkout, beside the package."""
     if kind not in _KINDS:
         raise ValueError(f"unknown resource kind {kind!r}; known: {_KINDS}")
+    if kind == "videos":
+        return _folder("cohorts") / "video"
     if kind == "searches":
         return _folder("configs") / "search"
     if kind == "bundles":

@@ -4,10 +4,12 @@ from neurofocus.model.tsm_plus import TsmPlus
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.model import ModelConfig
 
-__all__ = ["build_model"]
+__all__ = ["Model", "build_model"]
+
+Model = UniAdaFocus | TsmPlus
 
 
-def build_model(config: ModelConfig) -> UniAdaFocus | TsmPlus:
+def build_model(config: ModelConfig) -> Model:
     """Return the kind of model that ``config`` names; its parameters are random or the encoders' initial weights.
 
     Raises:

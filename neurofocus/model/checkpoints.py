@@ -34,11 +34,12 @@ _PREFIXES = {
 # ImageNet classifiers that the released code carries along and never uses.
 _UNUSED = ("global_CNN.classifier.", "local_CNN.fc.")
 
-# Parts of names that only other families of released checkpoints have.
-_OTHER_FAMILIES = {
-    "blocks.0.conv.conv_t.": "an X3D checkpoint (Kinetics-400)",
-    "pathway0_stem.": "an X3D checkpoint (Kinetics-400)",
-}
+# Parts of names that only X3D has, in pytorchvideo's and in SlowFast's layout.
+_X3D_MARKS = ("blocks.0.conv.conv_t.", "pathway0_stem.")
+_X3D_NOT_RELEASED = (
+    "no Uni-AdaFocus-X3D checkpoint was released, X3D weights only initialise its encoders: "
+    "set model.global_encoder.weights and model.local_encoder.weights to those of X3D-S and X3D-L"
+)
 _PATCH_SIZE = re.compile(r"_p(\d{2,3})(?!\d)")
 _FRAMES = re.compile(r"_(\d+)and(\d+)(?!\d)")
 _FRAME_MARK = "global_CNN.features."
@@ -62,12 +63,6 @@ def load_released(path: str | Path, config: ModelConfig) -> UniAdaFocus:
     """
     path = Path(path)
     released = read_tensors(path)
-    for mark, family in _OTHER_FAMILIES.items():
-        if any(mark in name for name in released):
-            raise BundleError(
-                f"{path}: is {family}; this version loads the MobileNetV2 + ResNet-50 checkpoints "
-                "(ActivityNet, FCVID, Mini-Kinetics, and TSM: Something-Something, Jester) only"
-            )
     _require_family(path, released, config)
     tsm = config.mixes_frames
     state = from_released_tsm(released) if tsm else _from_released(released)
@@ -89,7 +84,13 @@ def load_released(path: str | Path, config: ModelConfig) -> UniAdaFocus:
 
 
 def to_released(model: UniAdaFocus) -> dict[str, Tensor]:
-    """Return a model's state under the released names, without ``module.`` and the unused ImageNet heads."""
+    """Return a model's state under the released names, without ``module.`` and the unused ImageNet heads.
+
+    Raises:
+        ValueError: if the model has an X3D encoder, of which none was released.
+    """
+    if _has_x3d(model.config):
+        raise ValueError(_X3D_NOT_RELEASED)
     if model.config.mixes_frames:
         return to_released_tsm(model)
     ours = {new: old for old, new in _PREFIXES.items()}
@@ -104,6 +105,10 @@ def _require_family(path: Path, released: Mapping[str, Tensor], config: ModelCon
     """Refuse a file whose encoders see clips with a configuration whose encoders see frames, and vice versa."""
     if config.kind != "uni_adafocus":
         raise BundleError(f"{path}: model.kind is {config.kind}, of which none is released; set uni_adafocus")
+    if any(mark in name for name in released for mark in _X3D_MARKS):
+        raise BundleError(f"{path}: is an X3D checkpoint (Kinetics-400); {_X3D_NOT_RELEASED}")
+    if _has_x3d(config):
+        raise BundleError(f"{path}: does not fit a configuration with X3D encoders; {_X3D_NOT_RELEASED}")
     if is_released_tsm(released) and not config.mixes_frames:
         raise BundleError(
             f"{path}: is {_TSM_FAMILY}; use the shipped configuration {_TSM_CONFIGS} "
@@ -114,6 +119,10 @@ def _require_family(path: Path, released: Mapping[str, Tensor], config: ModelCon
             f"{path}: is {_FRAME_FAMILY}; use the shipped configuration {_FRAME_CONFIGS} "
             "(the configured encoders mix frames)"
         )
+
+
+def _has_x3d(config: ModelConfig) -> bool:
+    return any(encoder.name.startswith("x3d_") for encoder in (config.global_encoder, config.local_encoder))
 
 
 def _from_released(released: Mapping[str, Tensor]) -> dict[str, Tensor]:

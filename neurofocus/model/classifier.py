@@ -1,7 +1,7 @@
 """f_C: from the features seen so far to one prediction an exit step (Eq. 3, appendix H.1).
 
 Classifiers of single frames use all T_G glance frames first and then add focus frames one at a time, in temporal
-order. Where an encoder mixes the frames of a clip, there is one step for all of them.
+order. Where an encoder mixes the frames of a clip, there is one step for all of them, or one a stage.
 """
 
 from itertools import accumulate
@@ -9,9 +9,17 @@ from itertools import accumulate
 import torch
 from torch import Tensor, nn
 
+from neurofocus.model.heads import MlpHead
 from neurofocus.schema.model import ClassifierConfig
 
-__all__ = ["AverageClassifier", "Classifier", "ClipClassifier", "MaxPoolingClassifier", "build_classifier"]
+__all__ = [
+    "AverageClassifier",
+    "Classifier",
+    "ClipClassifier",
+    "MaxPoolingClassifier",
+    "PooledMlpClassifier",
+    "build_classifier",
+]
 
 
 class Classifier(nn.Module):
@@ -20,7 +28,7 @@ class Classifier(nn.Module):
     Attributes:
         num_exits: E, the number of exit steps.
         num_global_exits: how many of them, the first ones, need no focus frame.
-        of_clips: whether it classifies whole clips, at a single step.
+        of_clips: whether it classifies whole clips: all glance frames at once, and all focus frames.
     """
 
     of_clips = False
@@ -135,6 +143,42 @@ class ClipClassifier(AverageClassifier):
         return logits
 
 
+class PooledMlpClassifier(Classifier):
+    """X3D's own head on each encoder's features, averaged over the clip (appendix H.1, X3D).
+
+    The first step is the glance's head alone, the second adds the focus's. Without reuse of global features there
+    is one step, the focus's head alone.
+    """
+
+    of_clips = True
+
+    def __init__(
+        self,
+        config: ClassifierConfig,
+        *,
+        in_channels: tuple[int, int],
+        num_frames: tuple[int, int],
+        num_classes: int,
+    ) -> None:
+        super().__init__(*num_frames, reuse_global=config.reuse_global)
+        self.num_global_exits = int(config.reuse_global)
+        self.num_exits = self.num_global_exits + 1
+        global_head, local_head = (
+            MlpHead(channels, hidden=config.hidden, dropout=config.dropout, num_classes=num_classes)
+            for channels in in_channels
+        )
+        if config.reuse_global:
+            self.global_classifier = global_head
+        self.local_classifier = local_head
+
+    def forward(self, global_features: Tensor, local_features: Tensor) -> Tensor:
+        """Return logits [B, E, K] of all glance features [B, T, D] and all or none of the focus features."""
+        steps = [self.global_classifier(global_features.mean(1))] if self.num_global_exits else []
+        if local_features.shape[1]:
+            steps.append(self.local_classifier(local_features.mean(1)))
+        return torch.stack(list(accumulate(steps)), dim=1)
+
+
 class _Embedding(nn.Module):
     """A frame's feature, embedded: linear, batch normalisation over cases and frames, ReLU."""
 
@@ -163,15 +207,16 @@ def build_classifier(
         in_channels: feature channels of f_G and f_L.
         num_frames: T_G and T_L.
         num_classes: K.
-        of_clips: one prediction for all frames; needs kind average.
+        of_clips: one prediction for all frames; what kind average then is.
     """
-    kind = ClipClassifier if of_clips else _CLASSIFIERS[config.kind]
+    kind = ClipClassifier if of_clips and config.kind == "average" else _CLASSIFIERS[config.kind]
     return kind(config, in_channels=in_channels, num_frames=num_frames, num_classes=num_classes)
 
 
-_CLASSIFIERS: dict[str, type[MaxPoolingClassifier] | type[AverageClassifier]] = {
+_CLASSIFIERS: dict[str, type[MaxPoolingClassifier | AverageClassifier | PooledMlpClassifier]] = {
     "max_pooling": MaxPoolingClassifier,
     "average": AverageClassifier,
+    "pooled_mlp": PooledMlpClassifier,
 }
 
 

@@ -20,6 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.flop_counter import FlopCounterMode
 
 from neurofocus.model.build import build_model
+from neurofocus.model.classifier import PooledMlpClassifier
 from neurofocus.model.tsm_plus import TsmPlus
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.model import ModelConfig, without_initial_weights
@@ -169,14 +170,15 @@ def _parts(model: UniAdaFocus | TsmPlus, gflops: Mapping[str, float]) -> tuple[P
         spent = sum(_gflops_under(prefix, gflops) for prefix, _ in children)
         return PartCost(name, sum(_parameters(child) for _, child in children), spent, count)
 
+    pooled = isinstance(model.classifier, PooledMlpClassifier)
     policies = ("spatial_policy", "temporal_policy") if isinstance(model, UniAdaFocus) else ()
     return (
         part("global_encoder", glance),
         *(part(name, glance) for name in _exit_heads(model)),
-        classifier_part("classifier_glance", "global", glance),
+        classifier_part("classifier_glance", "global", 1 if pooled else glance),
         *(part(name, 1) for name in policies),
         part("local_encoder", focus),
-        classifier_part("classifier_focus", "local", focus),
+        classifier_part("classifier_focus", "local", 1 if pooled else focus),
     )
 
 
@@ -199,6 +201,8 @@ def _exit_gflops(model: UniAdaFocus | TsmPlus, parts: Mapping[str, PartCost]) ->
     if model.classifier.of_clips:
         whole = sum(part.gflops for part in parts.values())
         heads = _exit_heads(model)
+        if model.classifier.num_global_exits:
+            heads = ("classifier_glance",)
         first = parts["global_encoder"].gflops + sum(parts[name].gflops for name in heads)
         return (first, whole) if heads else (whole,)
     glance = parts["global_encoder"].gflops + parts["classifier_glance"].gflops

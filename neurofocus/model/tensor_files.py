@@ -19,6 +19,7 @@ from neurofocus.errors import BundleError
 __all__ = ["describe_misfit", "first_sentence", "read_tensors"]
 
 _LISTED = 3
+_STATE_KEYS = ("state_dict", "model_state")  # the latter: SlowFast and pytorchvideo
 
 # What torch's and safetensors' readers raise on damaged, foreign or hostile bytes.
 _READ_ERRORS = (
@@ -52,7 +53,7 @@ _NUMPY_SCALARS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Return the named tensors of a .safetensors file or of a file that ``torch.save`` wrote.
 
-    Pickled code is never run. A state nested under ``state_dict`` is unwrapped, as is the ``module.``
+    Pickled code is never run. A state nested under ``state_dict`` or ``model_state`` is unwrapped, as is the ``module.``
     that distributed training puts before every name.
 
     Raises:
@@ -72,8 +73,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             f"{path}: not a readable weight file ({reason}); give an undamaged .safetensors file or a "
             "state dict saved by torch.save, without pickled objects"
         ) from None
-    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-        content = content["state_dict"]
+    for key in _STATE_KEYS:
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
     if not isinstance(content, Mapping) or not content:
         raise BundleError(f"{path}: holds a {type(content).__name__}, not named tensors; give a state dict")
     state = {str(name).removeprefix("module."): value for name, value in content.items()}

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from neurofocus.model.classifier import build_classifier
 from neurofocus.model.draws import Draws
 from neurofocus.model.frame_sampling import take_frames, uniform_frames
+from neurofocus.model.heads import auxiliary_head
 from neurofocus.model.outputs import ModelOutput
 from neurofocus.model.two_encoders import TwoEncoders
 from neurofocus.schema.model import ModelConfig
@@ -53,10 +54,7 @@ class TsmPlus(TwoEncoders):
             num_classes=config.num_classes,
             of_clips=config.classifies_clips,
         )
-        self.global_head, self.local_head = (
-            nn.Sequential(nn.Dropout(config.auxiliary_dropout), nn.Linear(width, config.num_classes))
-            for width in channels
-        )
+        self.global_head, self.local_head = (auxiliary_head(width, config) for width in channels)
 
     def forward(self, frames: Tensor, glance_frames: Tensor | None = None) -> ModelOutput:
         """Run the model deterministically; there is one exit step.

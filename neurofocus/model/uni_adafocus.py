@@ -4,12 +4,15 @@ The four stages can be called one by one. Without draws each is deterministic, a
 frames and random boxes are drawn as in training.
 """
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from neurofocus.model.classifier import build_classifier
 from neurofocus.model.draws import Draws
 from neurofocus.model.frame_sampling import draw_frames, quantile_frames, take_frames, uniform_frames
+from neurofocus.model.heads import auxiliary_head, fill_heads
 from neurofocus.model.outputs import Decision, FocusOutput, GlanceOutput, UniAdaFocusOutput
 from neurofocus.model.patches import boxes_from_actions, crop_and_resize, interpolate_actions
 from neurofocus.model.spatial_policy import SpatialPolicy
@@ -56,10 +59,11 @@ class UniAdaFocus(TwoEncoders):
             num_classes=config.num_classes,
             of_clips=config.classifies_clips,
         )
-        dropout, num_classes = config.auxiliary_dropout, config.num_classes
-        self.global_head = nn.Sequential(nn.Dropout(dropout), nn.Linear(global_channels, num_classes))
-        self.local_head = nn.Sequential(nn.Dropout(dropout), nn.Linear(local_channels, num_classes))
-        self.policy_head = nn.Linear(global_channels, num_classes)
+        self.global_head = auxiliary_head(global_channels, config)
+        self.local_head = auxiliary_head(local_channels, config)
+        self.policy_head = nn.Linear(global_channels, config.num_classes)
+        fill_heads(self._heads("global"), self.global_encoder, config.global_encoder)
+        fill_heads(self._heads("local"), self.local_encoder, config.local_encoder)
 
     def forward(self, frames: Tensor, glance_frames: Tensor | None = None) -> UniAdaFocusOutput:
         """Run all four stages deterministically.
@@ -137,8 +141,8 @@ class UniAdaFocus(TwoEncoders):
     def classify(self, glance: GlanceOutput, focus: FocusOutput) -> Tensor:
         """Return the logits of every exit step, [B, E, K] (Eq. 3).
 
-        Where an encoder mixes frames there are two: FC_G's mean after the glance (none without reuse of global
-        features), and f_C's after the focus.
+        Where an encoder mixes frames there are two, after the glance (none without reuse of global features)
+        and after the focus. Average consensus has none of its own after the glance: there it is FC_G's mean.
         """
         logits: Tensor = self.classifier(glance.global_features, focus.local_features)
         if self.exits_by_head:
@@ -148,7 +152,9 @@ class UniAdaFocus(TwoEncoders):
     @property
     def exits_by_head(self) -> bool:
         """Whether FC_G answers after the glance, because f_C classifies whole clips only."""
-        return self.classifier.of_clips and self.config.classifier.reuse_global
+        return self.config.classifier.kind == "average" and (
+            self.classifier.of_clips and self.config.classifier.reuse_global
+        )
 
     @property
     def needs_global_head(self) -> bool:
@@ -198,6 +204,12 @@ class UniAdaFocus(TwoEncoders):
         """Crop with this model's filter settings; see `crop_and_resize`."""
         patches = self.config.patches
         return crop_and_resize(images, boxes, size, antialias=patches.antialias, padding=patches.padding)
+
+    def _heads(self, stage: Literal["global", "local"]) -> dict[str, nn.Module]:
+        """Return f_C's head on one encoder's features, where it has a single one, and the auxiliary head."""
+        modules = dict(self.named_modules())
+        names = (f"classifier.{stage}_classifier", f"{stage}_head")
+        return {name: modules[name] for name in names if name in modules}
 
     def _boxes(self, actions: Tensor) -> Tensor:
         config = self.config

@@ -16,11 +16,19 @@ from neurofocus.schema.base import Settings
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.schema.run import RunConfig
 from neurofocus.schema.search import SearchSpace
+from neurofocus.schema.video import VideoDatasetSpec
 
-__all__ = ["load_cohort_spec", "load_run_config", "load_search_space", "suggest", "with_settings"]
+__all__ = [
+    "load_cohort_spec",
+    "load_run_config",
+    "load_search_space",
+    "load_video_spec",
+    "suggest",
+    "with_settings",
+]
 
 _S = TypeVar("_S", bound=Settings)
-_NOUNS = {"configs": "config", "cohorts": "cohort", "searches": "search space"}
+_NOUNS = {"configs": "config", "cohorts": "cohort", "searches": "search space", "videos": "video data set"}
 _MAX_BYTES = 2**20
 _MAX_SHOWN = 80
 
@@ -54,6 +62,15 @@ def load_search_space(source: str | Path = "default") -> SearchSpace:
         ConfigError: as for ``load_run_config``.
     """
     return _load("searches", source, (), SearchSpace)
+
+
+def load_video_spec(source: str | Path) -> VideoDatasetSpec:
+    """Return the definition of a video data set by shipped name or YAML file.
+
+    Raises:
+        ConfigError: as for ``load_run_config``.
+    """
+    return _load("videos", source, (), VideoDatasetSpec)
 
 
 def with_settings(config: RunConfig, settings: Mapping[str, Any], source: str) -> RunConfig:

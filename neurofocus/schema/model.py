@@ -17,8 +17,11 @@ __all__ = [
     "without_initial_weights",
 ]
 
-EncoderName = Literal["mobilenet_v2", "resnet18", "resnet34", "resnet50", "efficientnet_lite0"]
+EncoderName = Literal[
+    "mobilenet_v2", "resnet18", "resnet34", "resnet50", "efficientnet_lite0", "x3d_s", "x3d_m", "x3d_l"
+]
 _SHIFTABLE: tuple[EncoderName, ...] = ("mobilenet_v2", "resnet18", "resnet34", "resnet50")
+_OF_CLIPS: tuple[EncoderName, ...] = ("x3d_s", "x3d_m", "x3d_l")
 
 
 class EncoderConfig(Settings):
@@ -33,7 +36,7 @@ class EncoderConfig(Settings):
     @property
     def mixes_frames(self) -> bool:
         """Whether a frame's map depends on the other frames of its clip."""
-        return self.temporal_shift
+        return self.temporal_shift or self.name in _OF_CLIPS
 
     @model_validator(mode="after")
     def _shiftable(self) -> "EncoderConfig":
@@ -84,12 +87,14 @@ class TemporalPolicyConfig(Settings):
 
 
 class ClassifierConfig(Settings):
-    """f_C: accumulated max-pooling with one head a step, or the average of per-frame predictions."""
+    """f_C: accumulated max-pooling with one head a step, the average of per-frame predictions, or X3D's heads."""
 
-    kind: Literal["max_pooling", "average"] = Field(
-        "max_pooling", description="average: for encoders that mix frames, one prediction a clip"
+    kind: Literal["max_pooling", "average", "pooled_mlp"] = Field(
+        "max_pooling",
+        description="average: for encoders that mix frames, one prediction a clip; pooled_mlp: X3D's head an "
+        "encoder, on features averaged over the clip",
     )
-    hidden: int = Field(4096, ge=1, description="width of the two embeddings (max_pooling only)")
+    hidden: int = Field(4096, ge=1, description="width of the embeddings (not of average)")
     dropout: float = Field(0.2, ge=0, lt=1)
     reuse_global: bool = Field(True, description="off: e^G does not enter f_C (table 8)")
 
@@ -125,6 +130,9 @@ class ModelConfig(Settings):
     temporal_policy: TemporalPolicyConfig = TemporalPolicyConfig()
     classifier: ClassifierConfig = ClassifierConfig()
     auxiliary_dropout: float = Field(0.2, ge=0, lt=1)
+    auxiliary_hidden: int | None = Field(
+        None, ge=1, description="width of a hidden layer in FC_G and FC_L; none: they are linear"
+    )
 
     @property
     def mixes_frames(self) -> bool:
@@ -134,7 +142,7 @@ class ModelConfig(Settings):
     @property
     def classifies_clips(self) -> bool:
         """Whether f_C predicts once a clip instead of frame by frame."""
-        return self.mixes_frames or self.kind == "tsm_plus"
+        return self.mixes_frames or self.kind == "tsm_plus" or self.classifier.kind == "pooled_mlp"
 
     @model_validator(mode="after")
     def _consistent(self) -> "ModelConfig":
@@ -145,14 +153,22 @@ class ModelConfig(Settings):
             )
         if self.num_focus_frames > self.num_frames:
             raise ValueError(f"num_focus_frames {self.num_focus_frames} exceeds num_frames {self.num_frames}")
-        if self.classifier.kind != "average" and self.classifies_clips:
-            cause = "kind tsm_plus" if self.kind == "tsm_plus" else "temporal_shift"
-            raise ValueError(
-                f"classifier.kind {self.classifier.kind} predicts frame by frame, {cause} a clip at a time; "
-                "set classifier.kind to average"
-            )
         if not self.patches.deformable and self.patch_size > self.frame_size:
             raise ValueError(f"patch_size {self.patch_size} exceeds frame_size {self.frame_size}")
+        return self
+
+    @model_validator(mode="after")
+    def _one_prediction_a_clip(self) -> "ModelConfig":
+        kind = self.classifier.kind
+        if self.kind == "tsm_plus" and kind != "average":
+            raise ValueError(
+                f"classifier.kind {kind} is not that of tsm_plus; set classifier.kind to average"
+            )
+        if self.mixes_frames and kind == "max_pooling":
+            raise ValueError(
+                f"classifier.kind {kind} predicts frame by frame, encoders with temporal_shift and X3D a clip at "
+                "a time; set classifier.kind to average or pooled_mlp"
+            )
         return self
 
 

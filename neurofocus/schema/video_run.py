@@ -39,7 +39,13 @@ class VideoConfig(Settings):
     normalisation: Literal["imagenet", "kinetics"] = Field(
         "imagenet", description="mean and deviation of each colour, or 0.45 and 0.225 for all (X3D's weights)"
     )
-    metric: Literal["top1", "map"] = Field("top1", description="what the data set is judged by")
+    validation_fraction: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of the training clips that chooses the epoch, where no split of its own does; "
+        "0: the last epoch is kept",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "VideoConfig":

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import ignite.distributed as idist
 import torch
@@ -18,6 +18,8 @@ from torch import Tensor, distributed, nn
 from neurofocus.training.losses import LossTerms
 
 __all__ = ["BatchShare", "gather_cases", "is_main", "joined", "main_first", "part", "sum_gradients"]
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def _gradient(parameter: nn.Parameter) -> Tensor:
     return parameter.grad
 
 
-def gather_cases(found: Mapping[int, Tensor]) -> dict[int, Tensor]:
+def gather_cases(found: Mapping[int, _T]) -> dict[int, _T]:
     """Return what all processes found, by the position of the case."""
     if idist.get_world_size() == 1:
         return dict(found)

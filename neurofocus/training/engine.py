@@ -6,7 +6,7 @@ run that was killed at any moment continues at the last finished epoch and ends 
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,14 @@ from neurofocus.data.dataset import Batch, CaseDataset
 from neurofocus.data.loaders import EpochBatchSampler
 from neurofocus.data.seeds import derive_seed
 from neurofocus.errors import NeurofocusError
+from neurofocus.model.build import Model
 from neurofocus.model.draws import Draws
-from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.run import TrainConfig
+from neurofocus.training.diagnostics import DIAGNOSTICS, policy_diagnostics
 from neurofocus.training.distributed import BatchShare, is_main, part, sum_gradients
 from neurofocus.training.ema import WeightAverage
-from neurofocus.training.inference import predict_logits, quiet_engine
-from neurofocus.training.losses import LossTerms, uni_adafocus_loss
+from neurofocus.training.inference import model_frames, predict_logits, quiet_engine
+from neurofocus.training.losses import LossTerms, training_loss
 from neurofocus.training.optim import build_optimizer, learning_rate_factor, set_learning_rates
 from neurofocus.training.progress import EpochProgress, ScalarLog
 from neurofocus.training.reproducible import Precision
@@ -38,7 +39,7 @@ __all__ = ["LAST_CHECKPOINT", "DivergedError", "FoldTraining", "train_fold"]
 
 LAST_CHECKPOINT = "last.safetensors"
 _LOGGER = logging.getLogger("neurofocus.training")
-_TERMS = tuple(entry.name for entry in fields(LossTerms) if entry.name != "logits")
+_TERMS = tuple(entry.name for entry in fields(LossTerms) if entry.name not in ("logits", "decision"))
 
 
 class DivergedError(NeurofocusError):
@@ -50,6 +51,7 @@ class FoldTraining:
     """What one fold is trained with.
 
     Attributes:
+        name: for messages, such as "fold 1".
         config: optimisation.
         stream: (seed, fold): with epoch and iteration, the source of all randomness.
         training: loader with a stream.
@@ -60,6 +62,7 @@ class FoldTraining:
         watch: called with the record of every finished epoch; what it raises ends the training.
     """
 
+    name: str
     config: TrainConfig
     stream: tuple[int, int]
     training: DataLoader[Batch]
@@ -70,7 +73,7 @@ class FoldTraining:
     watch: Callable[[EpochRecord], None] | None = None
 
 
-def train_fold(model: UniAdaFocus, job: FoldTraining, saved: SavedState | None = None) -> TrainingState:
+def train_fold(model: Model, job: FoldTraining, saved: SavedState | None = None) -> TrainingState:
     """Train until the last epoch or until patience runs out; continue from ``saved`` if given.
 
     Call it inside ``reproducible``.
@@ -95,7 +98,7 @@ def train_fold(model: UniAdaFocus, job: FoldTraining, saved: SavedState | None =
     engine = quiet_engine(_make_step(state, job, weights))
     length = len(job.training)
     with (
-        EpochProgress(job.stream[1], job.config.epochs, length) as progress,
+        EpochProgress(job.name, job.config.epochs, length) as progress,
         ScalarLog(
             job.folder / "tensorboard", on=job.config.tensorboard and is_main(), first=len(state.history)
         ) as scalars,
@@ -104,7 +107,7 @@ def train_fold(model: UniAdaFocus, job: FoldTraining, saved: SavedState | None =
         engine.add_event_handler(Events.ITERATION_COMPLETED, progress.advance)
 
         def finish(running: Engine) -> None:
-            record = _finish_epoch(state, job, weights, running.state.losses)
+            record = _finish_epoch(state, job, weights, running)
             progress.report(record, kept=state.best.epoch)
             scalars.add(record)
             if job.watch is not None:
@@ -120,7 +123,7 @@ def train_fold(model: UniAdaFocus, job: FoldTraining, saved: SavedState | None =
     return state
 
 
-def _start(model: UniAdaFocus, job: FoldTraining, saved: SavedState | None) -> TrainingState:
+def _start(model: Model, job: FoldTraining, saved: SavedState | None) -> TrainingState:
     config = job.config
     device = next(model.parameters()).device
     state = TrainingState(
@@ -132,7 +135,7 @@ def _start(model: UniAdaFocus, job: FoldTraining, saved: SavedState | None) -> T
     )
     if saved is not None:
         state.restore(saved)
-        _LOGGER.info("fold %d: continues after epoch %d", job.stream[1], len(state.history))
+        _LOGGER.info("%s: continues after epoch %d", job.name, len(state.history))
     return state
 
 
@@ -159,7 +162,7 @@ def _begin_epoch(engine: Engine, state: TrainingState, job: FoldTraining) -> Non
     dataset.set_epoch(epoch)
     sampler.set_epoch(epoch)
     set_learning_rates(state.optimizer, learning_rate_factor(epoch, job.config))
-    engine.state.losses = []
+    engine.state.losses, engine.state.diagnostics = [], []
 
 
 def _make_step(state: TrainingState, job: FoldTraining, weights: Tensor | None) -> Any:
@@ -176,9 +179,9 @@ def _make_step(state: TrainingState, job: FoldTraining, weights: Tensor | None) 
         torch.manual_seed(derive_seed("dropout", *job.stream, epoch, iteration, *other))
         draws, share = _share(job, weights, epoch, iteration)
         with precision.autocast():
-            terms = uni_adafocus_loss(
+            terms = training_loss(
                 state.model,
-                batch["frames"].to(device, non_blocking=True),
+                model_frames(batch, device),
                 batch["label"].to(device, non_blocking=True),
                 objective=job.config.objective,
                 class_weights=on_device,
@@ -188,6 +191,8 @@ def _make_step(state: TrainingState, job: FoldTraining, weights: Tensor | None) 
         _require_finite(values[0], f"training loss in epoch {epoch + 1}, iteration {iteration + 1}", job)
         _update(state, share.total(terms), job.config.grad_clip)
         engine.state.losses.append(values)
+        found = policy_diagnostics(terms.decision, state.model.config.frame_size)
+        engine.state.diagnostics.append([found[name] for name in DIAGNOSTICS if found])
         return values[0]
 
     return step
@@ -219,7 +224,7 @@ def _update(state: TrainingState, loss: Tensor, grad_clip: float | None) -> None
 
 
 def _finish_epoch(
-    state: TrainingState, job: FoldTraining, weights: Tensor | None, losses: list[list[float]]
+    state: TrainingState, job: FoldTraining, weights: Tensor | None, engine: Engine
 ) -> EpochRecord:
     """Validate, remember the weights to keep and save the state."""
     epoch = len(state.history)
@@ -228,10 +233,8 @@ def _finish_epoch(
         record = EpochRecord(
             epoch=epoch + 1,
             learning_rate_factor=learning_rate_factor(epoch, job.config),
-            losses={
-                name: math.fsum(column) / len(losses)
-                for name, column in zip(_TERMS, zip(*losses, strict=True), strict=True)
-            },
+            losses=_means(_TERMS, engine.state.losses),
+            diagnostics=_means(DIAGNOSTICS, engine.state.diagnostics),
             validation_loss=loss,
             measures=measures,
         )
@@ -239,6 +242,12 @@ def _finish_epoch(
     if is_main():
         state.save(job.folder / LAST_CHECKPOINT, job.identity)
     return record
+
+
+def _means(names: Sequence[str], rows: list[list[float]]) -> dict[str, float]:
+    """Return the mean of each named column; rows without columns have none."""
+    columns = zip(*rows, strict=True)
+    return {name: math.fsum(column) / len(rows) for name, column in zip(names, columns, strict=False)}
 
 
 def _validate(
@@ -257,6 +266,6 @@ def _validate(
 def _require_finite(value: float, what: str, job: FoldTraining) -> None:
     if not math.isfinite(value):
         raise DivergedError(
-            f"fold {job.stream[1]}: the {what} is {value}; lower train.learning_rates or set train.grad_clip "
+            f"{job.name}: the {what} is {value}; lower train.learning_rates or set train.grad_clip "
             "(for example --set train.grad_clip=5), or use train.amp=off"
         )

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,20 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from neurofocus.data.dataset import Batch
-from neurofocus.model.outputs import UniAdaFocusOutput
+from neurofocus.model.build import Model
+from neurofocus.model.outputs import ModelOutput, UniAdaFocusOutput
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.training.distributed import gather_cases
 
-__all__ = ["evaluating", "predict_frames", "predict_logits", "quiet_engine"]
+__all__ = [
+    "CaseOutputs",
+    "evaluating",
+    "model_frames",
+    "predict_cases",
+    "predict_frames",
+    "predict_logits",
+    "quiet_engine",
+]
 
 _IGNITE_LOGGER = logging.getLogger("neurofocus.ignite")
 _IGNITE_LOGGER.setLevel(logging.CRITICAL + 1)
@@ -51,23 +61,66 @@ def predict_frames(model: UniAdaFocus, frames: Tensor) -> tuple[npt.NDArray[np.f
     return probabilities.cpu().numpy(), output
 
 
-def predict_logits(model: UniAdaFocus, loader: DataLoader[Batch]) -> Tensor:
-    """Return the last step's logits of every case, float64 [N, K] on the CPU, in the dataset's order.
+@dataclass(frozen=True)
+class CaseOutputs:
+    """What a model answered for N cases, in the dataset's order, on the CPU.
+
+    Attributes:
+        logits: of every exit step, float64 [N, E, K], or [N, C, E, K] of C crops.
+        boxes: of the focus frames, [N, F, 4]; of the middle crop where there are several.
+        frame_weights: over the glance frames, [N, T].
+        frame_indices: the focus frames, int64 [N, F].
+    """
+
+    logits: Tensor
+    boxes: Tensor
+    frame_weights: Tensor
+    frame_indices: Tensor
+
+
+def predict_cases(model: Model, loader: DataLoader[Batch]) -> CaseOutputs:
+    """Return what the model answers for every case of a loader.
 
     Processes that share the work each bring a loader of their part and get the whole.
     """
-    found: dict[int, Tensor] = {}
+    found: dict[int, tuple[Tensor, ...]] = {}
 
     def step(engine: Engine, batch: Batch) -> None:
-        with evaluating(model):
-            output: UniAdaFocusOutput = model(batch["frames"].to(_device(model), non_blocking=True))
-            logits = output.logits[:, -1].double().cpu()
-        found.update(zip(batch["index"].tolist(), logits, strict=True))
+        found.update(zip(batch["index"].tolist(), _answers(model, batch), strict=True))
 
     if len(loader):
         quiet_engine(step).run(loader)
     whole = gather_cases(found)
-    return torch.stack([whole[index] for index in sorted(whole)])
+    columns = zip(*(whole[index] for index in sorted(whole)), strict=True)
+    return CaseOutputs(*(torch.stack(column) for column in columns))
+
+
+def predict_logits(model: Model, loader: DataLoader[Batch]) -> Tensor:
+    """Return the last step's logits of every case, float64 [N, K]; cases have one crop."""
+    return predict_cases(model, loader).logits[:, -1]
+
+
+def model_frames(batch: Batch, device: torch.device) -> Tensor | tuple[Tensor, Tensor]:
+    """Return a batch's frames on a device; of separate streams the candidates for focus and the glance frames."""
+    frames = batch["frames"].to(device, non_blocking=True)
+    if "glance_frames" not in batch:
+        return frames
+    return frames, batch["glance_frames"].to(device, non_blocking=True)
+
+
+def _answers(model: Model, batch: Batch) -> Iterator[tuple[Tensor, ...]]:
+    """Yield what `CaseOutputs` holds for each case of a batch."""
+    given = model_frames(batch, _device(model))
+    streams = given if isinstance(given, tuple) else (given,)
+    crops = streams[0].shape[1] if streams[0].dim() == 6 else 0
+    with evaluating(model):
+        output: ModelOutput = model(*(stream.flatten(0, 1) if crops else stream for stream in streams))
+    parts = (output.logits.double(), output.boxes, output.frame_weights, output.frame_indices)
+    logits, *others = (part.cpu() for part in parts)
+    if crops:
+        logits = logits.view(-1, crops, *logits.shape[1:])
+        others = [part[crops // 2 :: crops] for part in others]
+    yield from zip(logits, *others, strict=True)
 
 
 def quiet_engine(step: Callable[[Engine, Batch], Any]) -> Engine:

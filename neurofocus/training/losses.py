@@ -56,6 +56,7 @@ class LossTerms:
         size: the size regulariser times its weight.
         temporal: expected loss of the sampled frames; released: loss of their expected logits.
         logits: f_C's predictions in the pass with the policy's boxes, detached, [B, E, K].
+        decision: the policy's, detached; None without a policy.
     """
 
     total: Tensor
@@ -66,6 +67,7 @@ class LossTerms:
     size: Tensor
     temporal: Tensor
     logits: Tensor
+    decision: Decision | None
 
 
 def training_loss(
@@ -127,7 +129,7 @@ def uni_adafocus_loss(
         spatial = spatial_loss(model, glance, decision, cross_entropy, of_clips=released)
     if model.config.patches.deformable:
         size = objective.size_weight * size_regulariser(decision)
-    return _collect(recognition, spatial, size, temporal)
+    return _collect(recognition, spatial, size, temporal, decision=decision.detach())
 
 
 def tsm_plus_loss(
@@ -156,7 +158,7 @@ def tsm_plus_loss(
         model, seen.global_features, [seen.local_features], cross_entropy, objective
     )
     none = torch.zeros((), device=candidates.device)
-    return _collect(recognition, none, none, none)
+    return _collect(recognition, none, none, none, decision=None)
 
 
 def _streams(frames: Frames) -> tuple[Tensor, Tensor]:
@@ -179,7 +181,9 @@ def _temporal(
     return released_temporal_loss(decision, logits, cross_entropy, num_samples=samples, draws=draws)
 
 
-def _collect(recognition: Recognition, spatial: Tensor, size: Tensor, temporal: Tensor) -> LossTerms:
+def _collect(
+    recognition: Recognition, spatial: Tensor, size: Tensor, temporal: Tensor, *, decision: Decision | None
+) -> LossTerms:
     classification, global_auxiliary, local_auxiliary, logits, _ = recognition
     return LossTerms(
         total=classification + global_auxiliary + local_auxiliary + spatial + size + temporal,
@@ -190,6 +194,7 @@ def _collect(recognition: Recognition, spatial: Tensor, size: Tensor, temporal: 
         size=size,
         temporal=temporal,
         logits=logits.detach(),
+        decision=decision,
     )
 
 

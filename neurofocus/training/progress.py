@@ -22,18 +22,18 @@ class EpochProgress:
     """Shows how far a fold is, on standard error.
 
     Args:
-        fold: counted from 1.
+        name: of the training, such as "fold 1".
         epochs: of the whole training.
         iterations: of an epoch.
     """
 
-    def __init__(self, fold: int, epochs: int, iterations: int) -> None:
-        self.fold = fold
+    def __init__(self, name: str, epochs: int, iterations: int) -> None:
+        self.name = name
         self.epochs = epochs
         self._started = time.perf_counter()
         self._bar = tqdm(
             total=iterations,
-            desc=f"fold {fold}",
+            desc=name,
             unit="batch",
             leave=False,
             file=sys.stderr,
@@ -61,12 +61,13 @@ class EpochProgress:
         now = time.perf_counter()
         self._bar.clear()
         _LOGGER.info(
-            "fold %d  epoch %d/%d  loss %.3f%s  kept epoch %d  %.1f s",
-            self.fold,
+            "%s  epoch %d/%d  loss %.3f%s%s  kept epoch %d  %.1f s",
+            self.name,
             record.epoch,
             self.epochs,
             record.losses["total"],
             _validated(record),
+            _diagnosed(record),
             kept,
             now - self._started,
         )
@@ -109,6 +110,7 @@ class ScalarLog:
         values: dict[str, float | None] = {f"training/{name}": value for name, value in record.losses.items()}
         values["learning_rate_factor"] = record.learning_rate_factor
         values["validation/loss"] = record.validation_loss
+        values |= {f"policy/{name}": value for name, value in record.diagnostics.items()}
         values |= {f"validation/{name}": value for name, value in record.measures.items()}
         for name, value in values.items():
             if value is not None:
@@ -122,6 +124,10 @@ def _validated(record: EpochRecord) -> str:
     for name, value in record.measures.items():
         shown.append(f"  {name.replace('_', ' ')} {'-' if value is None else f'{value:.3f}'}")
     return "".join(shown)
+
+
+def _diagnosed(record: EpochRecord) -> str:
+    return "".join(f"  {name.replace('_', ' ')} {value:.2f}" for name, value in record.diagnostics.items())
 
 
 def _nothing() -> None:

@@ -52,14 +52,15 @@ def recognition_losses(
         return logits.mean(1, keepdim=True) if released else logits
 
     logits = [model.classifier(constant(global_features), constant(local)) for local in local_features]
-    global_logits = model.global_head(global_features if objective.auxiliary else global_features.detach())
     none = torch.zeros((), device=global_features.device)
     global_auxiliary = local_auxiliary = none
-    if objective.auxiliary or model.needs_global_head:
-        global_auxiliary = cross_entropy(consensus(global_logits))
+    # FC_L before FC_G: the order in which dropout drew when the shipped models were trained.
     if objective.auxiliary:
         local_auxiliary = cross_entropy.mean_of(
             [consensus(model.local_head(local)) for local in local_features]
         )
+    global_logits = model.global_head(global_features if objective.auxiliary else global_features.detach())
+    if objective.auxiliary or model.needs_global_head:
+        global_auxiliary = cross_entropy(consensus(global_logits))
     classification = cross_entropy.mean_of(logits)
     return Recognition(classification, global_auxiliary, local_auxiliary, logits[0], global_logits)

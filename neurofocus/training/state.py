@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from neurofocus.errors import ConfigError
-from neurofocus.model.uni_adafocus import UniAdaFocus
+from neurofocus.model.build import Model
 from neurofocus.training.checkpoint import read_checkpoint, write_checkpoint
 from neurofocus.training.ema import WeightAverage
 
@@ -26,6 +26,7 @@ class EpochRecord:
         epoch: counted from 1.
         learning_rate_factor: share of the peak learning rates.
         losses: mean of ``total`` and of every term of Eq. 22 over the epoch.
+        diagnostics: of the policy in training, mean over the epoch; see `policy_diagnostics`.
         validation_loss: cross-entropy of the last step on the inner validation part; None without one.
         measures: others on the same part, by name; None where undefined.
     """
@@ -35,6 +36,7 @@ class EpochRecord:
     losses: dict[str, float]
     validation_loss: float | None = None
     measures: dict[str, float | None] = field(default_factory=dict)
+    diagnostics: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class TrainingState:
         best_weights: state dict on the CPU of that epoch.
     """
 
-    model: UniAdaFocus
+    model: Model
     optimizer: Optimizer
     scaler: torch.amp.GradScaler
     average: WeightAverage | None = None

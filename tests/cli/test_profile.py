@@ -6,7 +6,7 @@ from importlib.metadata import entry_points
 
 import pytest
 
-from neurofocus.model.cost import measure_cost
+from neurofocus.model.cost import CONVENTIONS, Convention, measure_cost
 from neurofocus.schema.load import load_run_config
 
 Main = Callable[[Sequence[str]], int]
@@ -41,6 +41,7 @@ def test_json_and_overrides(main: Main, capsys: pytest.CaptureFixture[str]) -> N
     cost = measure_cost(load_run_config("activitynet", ["model.patch_size=96", "model.num_classes=4"]).model)
     assert document["config"] == "activitynet"
     assert document["unit"] == "GFLOPs = 1e9 multiply-adds"
+    assert document["convention"] == "mac"
     assert document["gflops"] == cost.gflops
     assert document["executed_gflops"] == cost.executed_gflops
     assert document["crop_gflops"] == cost.crop_gflops
@@ -51,6 +52,34 @@ def test_json_and_overrides(main: Main, capsys: pytest.CaptureFixture[str]) -> N
     assert sum(part["gflops_each"] * part["count"] for part in document["parts"]) == pytest.approx(
         cost.gflops
     )
+
+
+@pytest.mark.parametrize("convention", ["mac", "paper", "fvcore", "flop2x"])
+def test_conventions(main: Main, capsys: pytest.CaptureFixture[str], convention: Convention) -> None:
+    assert main(["profile", "--config", "jester", "--convention", convention, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["convention"] == convention
+    assert document["unit"] == CONVENTIONS[convention]
+    cost = measure_cost(load_run_config("jester").model, convention=convention)
+    assert document["gflops"] == cost.gflops
+    assert document["exit_gflops"] == list(cost.exit_gflops)
+
+
+def test_an_unknown_convention_is_refused(main: Main, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["profile", "--convention", "flops"]) == 2
+    assert "'paper'" in capsys.readouterr().err
+
+
+def test_exits_of_clips(main: Main, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["profile", "--config", "sthv1", "--convention", "paper"]) == 0
+    shown = capsys.readouterr().out
+    assert "one operation a batch-normalised channel" in shown
+    assert "\nglance                2.3979\n" in shown
+    assert "\nglance and focus      18.8325\n" in shown
+    assert main(["profile", "--config", "tsm-plus"]) == 0
+    shown = capsys.readouterr().out
+    assert "\nglance and focus      35.0977\n" in shown
+    assert "-0.0" not in shown
 
 
 def test_without_glance_exits(main: Main, capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,6 +100,10 @@ def test_default_configuration_is_mri(main: Main, capsys: pytest.CaptureFixture[
         (["--config", "activitynett"], "did you mean 'activitynet'?"),
         (["--set", "model.patch_sise=3"], "did you mean 'patch_size'?"),
         (["--set", "nonsense"], "write it as a.b=VALUE"),
+        (
+            ["--config", "sthv1", "--set", "model.classifier.kind=max_pooling"],
+            "set classifier.kind to average",
+        ),
         (["--config", "absent.yaml"], "absent.yaml: cannot be read"),
         (
             ["--set", "model.global_encoder={name: efficientnet_lite0, width: 0.5}"],

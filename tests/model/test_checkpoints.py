@@ -117,13 +117,16 @@ def test_another_architecture_is_refused(tmp_path: Path, released: State) -> Non
 @pytest.mark.parametrize(
     ("name", "family"),
     [
-        ("global_CNN.base_model.features.3.conv.0.net.weight", "a TSM checkpoint"),
-        ("local_CNN.s1.pathway0_stem.conv.weight", "an X3D checkpoint"),
+        (
+            "global_CNN.base_model.features.3.conv.0.net.weight",
+            "a TSM checkpoint .*use the shipped configuration",
+        ),
+        ("local_CNN.s1.pathway0_stem.conv.weight", "an X3D checkpoint .*only"),
     ],
 )
 def test_other_families_are_named(tmp_path: Path, name: str, family: str) -> None:
     path = save(tmp_path / "a.pth", {name: torch.zeros(1)})
-    with pytest.raises(BundleError, match=f"is {family}.*only"):
+    with pytest.raises(BundleError, match=f"is {family}"):
         load_released(path, config())
 
 

@@ -93,7 +93,7 @@ def test_the_shares_of_a_batch_add_up_to_its_objective(weights: torch.Tensor | N
     def terms(cases: slice) -> LossTerms:
         loss = (losses * factors)[cases].sum() / factors[cases].sum()
         size, zero = sizes[cases].mean(), torch.zeros(())
-        return LossTerms(loss + size, loss, zero, zero, zero, size, zero, zero)
+        return LossTerms(loss + size, loss, zero, zero, zero, size, zero, zero, None)
 
     parts = [slice(0, 2), slice(2, 5)]
     totals = [BatchShare.of(labels, cases, weights).total(terms(cases)) for cases in parts]

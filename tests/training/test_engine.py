@@ -75,6 +75,7 @@ def make_datasets(*, cases: int = 13) -> tuple[FrameDataset, FrameDataset]:
 def make_job(folder: Path, config: TrainConfig, *, num_workers: int = 0, cases: int = 13) -> FoldTraining:
     training, validation = make_datasets(cases=cases)
     return FoldTraining(
+        name="fold 1",
         config=config,
         stream=(0, 1),
         training=training_loader(training, config.batch_size, num_workers=num_workers),
@@ -223,7 +224,7 @@ def test_patience_stops_early_also_after_an_interruption(
 
 
 def test_nonfinite_loss_names_epoch_and_iteration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    objective = engine_module.uni_adafocus_loss
+    objective = engine_module.training_loss
     calls = iter(range(100))
 
     def broken(*arguments: Any, **options: Any) -> Any:
@@ -232,7 +233,7 @@ def test_nonfinite_loss_names_epoch_and_iteration(tmp_path: Path, monkeypatch: p
             terms if next(calls) != 3 else type(terms)(**{**vars(terms), "total": terms.total * float("nan")})
         )
 
-    monkeypatch.setattr(engine_module, "uni_adafocus_loss", broken)
+    monkeypatch.setattr(engine_module, "training_loss", broken)
     with pytest.raises(NeurofocusError, match="fold 1: the training loss in epoch 2, iteration 2 is nan"):
         train(tmp_path, train_config())
     saved = load_saved(tmp_path / LAST_CHECKPOINT, IDENTITY)

@@ -150,7 +150,7 @@ def test_every_parameter_is_trained() -> None:
 )
 def test_total_is_the_sum_of_the_terms(objective: dict[str, object]) -> None:
     loss = _loss(_model(), **objective)
-    assert {field.name for field in fields(loss)} == {*TERMS, "total", "logits"}
+    assert {field.name for field in fields(loss)} == {*TERMS, "total", "logits", "decision"}
     total = sum(getattr(loss, term).item() for term in TERMS)
     assert loss.total.item() == pytest.approx(total, rel=1e-6)
     assert loss.logits.shape == (3, 8, 3)

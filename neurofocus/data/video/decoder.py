@@ -28,7 +28,7 @@ class Decoder:
 
     def __init__(self, reader: PacketReader, index: FrameIndex, *, strict: bool) -> None:
         self.last_stamp: int | None = None
-        self.damaged: set[int] = set()
+        self.damaged: set[int] = set(index.damaged)
         self._reader = reader
         self._index = index
         self._strict = strict

@@ -19,6 +19,8 @@ from neurofocus.data.video.source import Frames, FrameSource, check_frame_size, 
 __all__ = ["VideoFile"]
 
 _MAX_THREADS = 16
+# A last frame may be shown for long; a cut-off file usually lacks more.
+_MISSING_SECONDS = 0.5
 _COPY_AGAIN = "copy or download it again, or leave it out"
 
 
@@ -42,7 +44,7 @@ class VideoFile(FrameSource):
         Args:
             path: The file.
             strict: Raise at the first damage instead of concealing and counting it; decodes without jumps.
-            threads: Of the decoder; by default one in a worker process and one a core elsewhere.
+            threads: Of the decoder; by default one in a worker process and one a core elsewhere; one if strict.
 
         Raises:
             VideoError: if the file is missing, no video, or empty, or its first frame cannot be decoded; in
@@ -50,7 +52,8 @@ class VideoFile(FrameSource):
         """
         self.path = path
         self._strict = strict
-        self._threads = _default_threads() if threads is None else threads
+        # Strict reading must name the damaged packet, which only one thread can.
+        self._threads = 1 if strict else threads or _default_threads()
         self._current: VideoFrame | None = None
         self._reader = PacketReader(path, DecoderSettings(self._threads, strict))
         try:
@@ -65,9 +68,9 @@ class VideoFile(FrameSource):
         self.num_frames = len(self._index.stamps)
         self._notes = self._remarks()
         self._decoder = Decoder(self._reader, self._index, strict=self._strict)
-        self._jumps = self._index.keys is not None and not self._strict
+        self._plain = self._index.keys is None or self._strict
         self._decoder.go_to(int(self._index.starts[0]))
-        first = self._fetch(0, frozenset())
+        first = self._fetch(0)
         check_frame_size(self.path, first.height, first.width)
         self.codec = self._reader.stream.codec_context.name
         self.orientation = orientation_of(first)
@@ -77,20 +80,18 @@ class VideoFile(FrameSource):
 
     @property
     def corrupt_frames(self) -> int:
-        """How many different frames were concealed or refused so far, and packets that the container marks."""
-        return max(len(self._decoder.damaged), self._index.damaged_packets)
+        """How many different frames were concealed or refused so far, or are marked by the container."""
+        return len(self._decoder.damaged)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the user should know about the file so far, one line each."""
-        damaged = sorted(self._decoder.damaged)
-        if not damaged:
+        damaged = np.array(sorted(self._decoder.damaged), dtype=np.int64)
+        if not damaged.size:
             return tuple(self._notes)
-        number = min(int(self._index.stamps.searchsorted(damaged[0])), self.num_frames - 1)
-        return (
-            *self._notes,
-            f"{len(damaged)} of the frames decoded so far are damaged, the first is {self._name(number)}",
-        )
+        numbers = np.flatnonzero(np.isin(self._index.stamps, damaged))
+        first = f", the first is {self._name(int(numbers[0]))}" if numbers.size else ""
+        return (*self._notes, f"{damaged.size} damaged frames met so far{first}")
 
     def timestamps(self, indices: Sequence[int]) -> NDArray[np.float64]:
         """Return when these frames are shown, in seconds after the first frame [n]."""
@@ -98,8 +99,7 @@ class VideoFile(FrameSource):
 
     def unreadable(self) -> tuple[str, ...]:
         """Decode everything and name each frame that cannot be decoded."""
-        self._current = None
-        self._decoder.go_to(int(self._index.starts[0]))
+        self._start_plainly()
         seen = set()
         while self._decoder.next_frame() is not None:
             seen.add(self._decoder.last_stamp)
@@ -113,35 +113,48 @@ class VideoFile(FrameSource):
 
     def _read_sorted(self, numbers: list[int], out: list[list[Frames]]) -> None:
         wanted = frozenset(self._index.stamps[numbers].tolist())
+        last = int(self._index.stamps[numbers[-1]])
         for number, places in zip(numbers, out, strict=True):
-            frame = self._fetch(number, wanted)
+            frame = self._fetch(number, wanted, last)
             self._upright.write(frame, places[0])
             for place in places[1:]:
                 place[...] = places[0]
 
-    def _fetch(self, number: int, wanted: Collection[int]) -> VideoFrame:
-        """Decode one frame, from where the decoder stands or from a key frame if that is less work."""
+    def _fetch(self, number: int, wanted: Collection[int] = (), until: int | None = None) -> VideoFrame:
+        """Decode one frame, from where the decoder stands or from a key frame if that is less work.
+
+        Before stamp ``until``, frames that are not ``wanted`` may be left out.
+        """
         stamp = int(self._index.stamps[number])
         if self._current is not None and self._decoder.last_stamp == stamp:
             return self._current
-        start = int(self._index.starts[number if self._jumps else 0])
+        start = int(self._index.starts[0 if self._plain else number])
         last = self._decoder.last_stamp
         # Frames in flight in other threads are lost by a jump.
         if (last is not None and stamp <= last) or start - self._decoder.next_packet >= self._threads:
             self._decoder.go_to(start)
-        self._current = self._decode_to(stamp, wanted)
-        if self._current is None and self._jumps:
-            # Some key frames are none (intra refresh): from now on nothing is jumped over or left out.
-            self._jumps = False
-            self._decoder.go_to(int(self._index.starts[0]))
-            self._current = self._decode_to(stamp, wanted)
+        self._current = self._decode_to(stamp, wanted, None if self._plain else until)
+        if self._current is None and not self._plain:
+            self._start_plainly()
+            self._current = self._decode_to(stamp, wanted, None)
         if self._current is None:
             raise refusal(self.path, f"{self._name(number)} cannot be decoded", _COPY_AGAIN)
         return self._current
 
-    def _decode_to(self, stamp: int, wanted: Collection[int]) -> VideoFrame | None:
+    def _start_plainly(self) -> None:
+        """Decode everything from the first frame on, from now on.
+
+        Near damage only this finds what can be found, and with several threads PyAV loses frames there.
+        """
+        self._plain = True
+        self._threads = 1
+        self._current = None
+        self._reader.use_one_thread()
+        self._decoder = Decoder(self._reader, self._index, strict=self._strict)
+        self._decoder.go_to(int(self._index.starts[0]))
+
+    def _decode_to(self, stamp: int, wanted: Collection[int], until: int | None) -> VideoFrame | None:
         """Decode until a frame is found; return None if the file goes past it."""
-        until = max(wanted, default=None) if self._jumps else None
         while (frame := self._decoder.next_frame(wanted=wanted, until=until)) is not None:
             last = self._decoder.last_stamp
             if last is not None and last >= stamp:
@@ -150,7 +163,7 @@ class VideoFile(FrameSource):
 
     def _counted(self) -> FrameIndex:
         """Count the frames by decoding them all."""
-        self._reader.reopen()
+        self._reader.use_one_thread()
         decoder = Decoder(self._reader, index_by_count(0, None), strict=self._strict)
         count = 0
         while decoder.next_frame() is not None:
@@ -166,25 +179,22 @@ class VideoFile(FrameSource):
         Raises:
             VideoError: in strict reading, if the file is cut off.
         """
-        notes = []
         index, stream = self._index, self._reader.stream
+        notes = []
+        if index.left_out:
+            notes.append(f"{index.left_out} frames at the start or end cannot be decoded and are left out")
+        if self._reader.broken_off:
+            notes.append(f"reading broke off after {self.num_frames} frames ({self._reader.broken_off})")
+        if 0 < index.num_packets < stream.frames:
+            notes.append(f"the file is cut off: {index.num_packets} of {stream.frames} frames are there")
+        elif self._reader.announced_seconds - index.seconds[-1] > _MISSING_SECONDS:
+            times = f"{index.seconds[-1]:.2f} of {self._reader.announced_seconds:.2f} s"
+            notes.append(f"the file is cut off: {times} are there")
+        if self._strict and notes:
+            raise refusal(self.path, notes[-1], _COPY_AGAIN)
         if index.keys is None:
             rate = f"{1 / index.seconds[1]:g}" if self.num_frames > 1 else "no"
             notes.append(f"no reliable time stamps: frames were counted, times follow {rate} frames a second")
-        if index.left_out:
-            notes.append(
-                f"{index.left_out} frames before the first key frame cannot be decoded and are left out"
-            )
-        if index.damaged_packets:
-            notes.append(f"{index.damaged_packets} packets are marked as damaged")
-        if self._reader.broken_off:
-            notes.append(f"reading broke off after {self.num_frames} frames ({self._reader.broken_off})")
-        if stream.frames > self.num_frames + index.left_out:
-            notes.append(
-                f"the file is cut off: {self.num_frames} of {stream.frames} announced frames are there"
-            )
-        if self._strict and notes and index.keys is not None:
-            raise refusal(self.path, notes[-1], _COPY_AGAIN)
         aspect = stream.sample_aspect_ratio
         if aspect and aspect != 1:
             notes.append(f"its pixels are not square ({aspect}): frames are taken as stored")

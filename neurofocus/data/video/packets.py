@@ -1,9 +1,11 @@
 """The packets of a video file, numbered in the order of the file; moving between them is exact."""
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import av
 import numpy as np
 from av.error import FFmpegError
 from av.packet import Packet
@@ -51,6 +53,18 @@ class PacketReader:
         self._landed: Packet[VideoStream] | None = None
         self._open()
 
+    @property
+    def format_name(self) -> str:
+        """FFmpeg's name of the container format."""
+        return self._container.format.name
+
+    @property
+    def announced_seconds(self) -> float:
+        """How long the header says the video is; NaN where it does not, or other streams may be longer."""
+        if self._container.duration is None or len(self._container.streams) > 1:
+            return math.nan
+        return self._container.duration / av.time_base
+
     def close(self) -> None:
         """Let go of the file."""
         self._container.close()
@@ -83,6 +97,11 @@ class PacketReader:
         """Stand before the first packet, whatever the file can or cannot seek."""
         self.close()
         self._open()
+
+    def use_one_thread(self) -> None:
+        """Start over with one decoding thread: with several, PyAV loses frames near damage."""
+        self._settings = replace(self._settings, threads=1)
+        self.reopen()
 
     def _open(self) -> None:
         """Open the file and stand before its first packet."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from neurofocus.data.video.file import VideoFile
 from neurofocus.data.video.folder import FrameFolder
-from neurofocus.data.video.source import FrameSource
+from neurofocus.data.video.source import FrameSource, refusal
 
 __all__ = ["open_video"]
 
@@ -30,6 +30,12 @@ def open_video(
     Raises:
         VideoError: in one line, if there is nothing to read.
     """
-    if path.is_dir():
+    try:
+        is_folder = path.is_dir()
+    except OSError as error:
+        raise refusal(
+            path, f"cannot be read ({error.strerror})", "check the path and its permissions"
+        ) from error
+    if is_folder:
         return FrameFolder(path, template=template, fps=fps)
     return VideoFile(path, strict=strict, threads=threads)

@@ -9,6 +9,7 @@ from neurofocus.model.encoders.mobilenet import MobileNetV2
 from neurofocus.model.encoders.protocol import Encoder
 from neurofocus.model.encoders.resnet import ResNet
 from neurofocus.model.encoders.weights import load_initial_weights
+from neurofocus.model.encoders.x3d import X3D
 from neurofocus.schema.model import EncoderConfig, EncoderName
 
 __all__ = ["build_encoder"]
@@ -21,6 +22,13 @@ def _mobilenet_v2(in_channels: int, config: EncoderConfig) -> Encoder:
 def _resnet(depth: Literal[18, 34, 50]) -> Callable[[int, EncoderConfig], Encoder]:
     def build(in_channels: int, config: EncoderConfig) -> Encoder:
         return ResNet(in_channels, depth=depth, width=config.width, shift=config.temporal_shift)
+
+    return build
+
+
+def _x3d(variant: Literal["s", "m", "l"]) -> Callable[[int, EncoderConfig], Encoder]:
+    def build(in_channels: int, config: EncoderConfig) -> Encoder:
+        return X3D(in_channels, variant=variant, width=config.width)
 
     return build
 
@@ -40,6 +48,9 @@ _ENCODERS: dict[EncoderName, Callable[[int, EncoderConfig], Encoder]] = {
     "resnet34": _resnet(34),
     "resnet50": _resnet(50),
     "efficientnet_lite0": _efficientnet_lite0,
+    "x3d_s": _x3d("s"),
+    "x3d_m": _x3d("m"),
+    "x3d_l": _x3d("l"),
 }
 
 

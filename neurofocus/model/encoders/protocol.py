@@ -44,8 +44,8 @@ class Encoder(nn.Module, ABC):
 def initialise_(module: nn.Module) -> None:
     """Draw convolutions as He et al. 2015 (fan out) and set batch normalisations to the identity, in place."""
     for part in module.modules():
-        if isinstance(part, nn.Conv2d):
+        if isinstance(part, (nn.Conv2d, nn.Conv3d)):
             nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
-        elif isinstance(part, nn.BatchNorm2d):
+        elif isinstance(part, (nn.BatchNorm2d, nn.BatchNorm3d)):
             nn.init.ones_(part.weight)
             nn.init.zeros_(part.bias)

@@ -62,7 +62,7 @@ def load_initial_weights(encoder: Encoder, config: EncoderConfig) -> tuple[str, 
         )
     encoder.load_state_dict(kept)
     logger.info(
-        "%s: initial weights from %s; classifier ignored: %s",
+        "%s: initial weights from %s; not part of the encoder: %s",
         config.name,
         path.name,
         ", ".join(ignored) or "none in the file",
@@ -159,5 +159,5 @@ def _fill_counters(state: dict[str, Tensor], expected: Mapping[str, Tensor]) -> 
 
 def _gray_stem(state: dict[str, Tensor], expected: Mapping[str, Tensor], stem_key: str) -> None:
     stem = state.get(stem_key)
-    if stem is not None and stem.dim() == 4 and stem.shape[1] == 3 and expected[stem_key].shape[1] == 1:
+    if stem is not None and stem.dim() > 2 and stem.shape[1] == 3 and expected[stem_key].shape[1] == 1:
         state[stem_key] = stem.sum(dim=1, keepdim=True)

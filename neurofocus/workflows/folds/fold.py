@@ -24,6 +24,7 @@ from neurofocus.data.loaders import evaluation_loader, training_loader
 from neurofocus.data.seeds import derive_seed
 from neurofocus.errors import CohortError, ConfigError, NeurofocusError
 from neurofocus.evaluation.thresholds import choose_threshold, decide
+from neurofocus.model.build import Model
 from neurofocus.model.cost import measure_cost
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.run import RunConfig
@@ -166,6 +167,7 @@ def _training(
         batch, share = job.config.train.batch_size, part()
         validation = job.dataset("validation")
         training = FoldTraining(
+            name=f"fold {job.fold}",
             config=job.config.train,
             stream=(job.config.seed, job.fold),
             training=training_loader(
@@ -216,7 +218,7 @@ def _conclude(job: FoldJob, folder: Path, state: TrainingState, how: Mapping[str
         write_outputs(folder, state, predictions, {**chosen, **how})
 
 
-def _probabilities(job: FoldJob, model: UniAdaFocus, role: Role) -> npt.NDArray[np.float64]:
+def _probabilities(job: FoldJob, model: Model, role: Role) -> npt.NDArray[np.float64]:
     """Return the probabilities [N, K] of the cases of a role."""
     dataset = job.dataset(role)
     if len(dataset) == 0:

@@ -126,6 +126,7 @@ def _history_table(history: Sequence[EpochRecord]) -> pd.DataFrame:
     rows = []
     for record in history:
         row = asdict(record)
-        losses, measures = row.pop("losses"), row.pop("measures")
-        rows.append({**row, **measures, **{f"loss_{name}": losses[name] for name in sorted(losses)}})
+        losses, measures, policy = (row.pop(name) for name in ("losses", "measures", "diagnostics"))
+        terms = {f"loss_{name}": losses[name] for name in sorted(losses)}
+        rows.append({**row, **measures, **terms, **{f"policy_{name}": policy[name] for name in policy}})
     return pd.DataFrame(rows)

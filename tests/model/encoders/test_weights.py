@@ -59,7 +59,7 @@ def test_pth_file_fills_the_encoder_and_says_what_it_ignored(
         encoder = build_encoder(config(pth), 3)
     expected = tiny_state()
     assert all(torch.equal(tensor, expected[name]) for name, tensor in encoder.state_dict().items())
-    assert "classifier ignored: fc.weight, fc.bias" in caplog.text
+    assert "not part of the encoder: fc.weight, fc.bias" in caplog.text
 
 
 def test_old_files_without_batch_counters_load(tmp_path: Path) -> None:

@@ -1,0 +1,192 @@
+"""What a table of clips says about itself, without a look at the disk: counts, labels, duplicates, leaks."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from neurofocus.ingest.checks.findings import Finding
+from neurofocus.ingest.video.listing import SPLITS
+from neurofocus.ingest.video.report import SplitCounts
+from neurofocus.ingest.video.table import VideoTable
+from neurofocus.schema.video import OfficialCount
+
+__all__ = ["check_table", "count_warnings", "split_counts"]
+
+_SHOWN = 3
+_PART = ("start_frame", "end_frame", "start_seconds", "end_seconds")
+
+
+def check_table(table: VideoTable) -> tuple[list[Finding], list[Finding]]:
+    """Return what refuses the clips of a table, and what to warn of. No file is looked at.
+
+    Refused: a clip in two splits (leak), a clip twice in a split with different labels, labels beyond the classes,
+    training clips without a label. Warned of: a clip twice in a split, a test list that is the validation list,
+    parts of a file in two splits, classes without clips, clips of no frames.
+    """
+    refusals = list(_outside(table))
+    warnings = [*_shared_files(table.clips), *_empty_classes(table), *_no_frames(table.clips)]
+    for found in (_leaks, _repeats, _unlabelled):
+        for finding, refused in found(table.clips):
+            (refusals if refused else warnings).append(finding)
+    return refusals, warnings
+
+
+def split_counts(table: VideoTable) -> dict[str, SplitCounts]:
+    """Return figures of every split that has clips."""
+    found: dict[str, SplitCounts] = {}
+    for split in SPLITS:
+        rows = table.clips[table.clips["split"] == split]
+        if rows.empty:
+            continue
+        labels = np.array([label for each in rows["labels"] for label in each], dtype=np.int64)
+        inside = labels[(labels >= 0) & (labels < table.num_classes)]
+        found[split] = SplitCounts(
+            clips=len(rows),
+            labelled=int((rows["labels"].map(len) > 0).sum()),
+            files=int((rows["kind"] == "file").sum()),
+            label_range=(int(labels.min()), int(labels.max())) if labels.size else None,
+            histogram=tuple(np.bincount(inside, minlength=table.num_classes).tolist()),
+        )
+    return found
+
+
+def count_warnings(table: VideoTable, official: Sequence[OfficialCount]) -> list[Finding]:
+    """Return how the numbers of clips differ from every published edition; nothing if they are those of one."""
+    clips = table.clips
+    found: dict[str, int] = {split: int((clips["split"] == split).sum()) for split in SPLITS}
+    found["total"] = int((clips["labels"].map(len) > 0).sum())
+    texts = []
+    for edition in official:
+        wanted = {name: getattr(edition, name) for name in found if getattr(edition, name) is not None}
+        off = {
+            name: count for name, count in wanted.items() if abs(found[name] - count) > edition.within * count
+        }
+        if wanted and not off:
+            return []
+        differences = ", ".join(f"{name} {found[name]:,} of {count:,}" for name, count in off.items())
+        texts.append(f"{edition.name}: {differences} ({edition.source})")
+    if not texts:
+        return []
+    text = "the lists hold other numbers of clips than published: " + "; ".join(texts)
+    return [Finding("official counts", text, {"found": found})]
+
+
+def _leaks(clips: pd.DataFrame) -> Iterator[tuple[Finding, bool]]:
+    """Yield clips in two splits. PySlowFast wants a test list, and people copy the validation list: that may be."""
+    validation, test = (
+        set(clips.loc[clips["split"] == split, "clip_id"]) for split in ("validation", "test")
+    )
+    if validation and validation == test:
+        text = "the test list is the validation list: what is chosen on it is also scored on it"
+        yield Finding("same list", text, {"clips": len(test)}), False
+        clips = clips[clips["split"] != "test"]
+    for column in ("clip_id", "path"):
+        leaked = _in_two_splits(clips, [column, *_PART])
+        if len(leaked):
+            text = f"leak: {len(leaked)} clips are in two splits ({_first(leaked)})"
+            yield Finding("leak", f"{text}; remove them from one list", {"clips": len(leaked)}), True
+            return
+
+
+def _shared_files(clips: pd.DataFrame) -> Iterator[Finding]:
+    """Yield files of which different parts are in two splits."""
+    shared = _in_two_splits(clips[clips["start_frame"].notna() | clips["start_seconds"].notna()], ["path"])
+    if len(shared):
+        yield Finding(
+            "shared file",
+            f"parts of {len(shared)} files are in two splits ({_first(shared)}): what a model learns of the scene helps "
+            "it in the test",
+            {"files": len(shared)},
+        )
+
+
+def _in_two_splits(clips: pd.DataFrame, key: list[str]) -> pd.Series:
+    """Return the first column of ``key`` where its value stands in two splits."""
+    splits = clips.drop_duplicates([*key, "split"])
+    found: pd.Series = splits.loc[splits.duplicated(key), key[0]]
+    return found
+
+
+def _repeats(clips: pd.DataFrame) -> Iterator[tuple[Finding, bool]]:
+    """Yield clips that stand twice in a split; those whose labels differ are refused."""
+    key = ["clip_id", "split", *_PART]
+    repeated = clips[clips.duplicated(key, keep=False)]
+    if repeated.empty:
+        return
+    same = repeated.duplicated([*key, "labels"], keep=False)
+    for rows, words, refused in (
+        (repeated[~same], "with different labels", True),
+        (repeated[same], "", False),
+    ):
+        names = rows["clip_id"].drop_duplicates()
+        if len(names):
+            text = f"{len(names)} clips stand twice in a split {words}".rstrip()
+            text += f" ({_first(names)}); keep one line of each"
+            yield Finding("repeated clip", text, {"clips": len(names)}), refused
+
+
+def _outside(table: VideoTable) -> Iterator[Finding]:
+    largest = table.clips["labels"].map(lambda labels: max(labels, default=0))
+    smallest = table.clips["labels"].map(lambda labels: min(labels, default=0))
+    bad = table.clips[(largest >= table.num_classes) | (smallest < 0)]
+    if bad.empty:
+        return
+    labelled = [label for labels in table.clips["labels"] for label in labels]
+    from_one = min(labelled) == 1 and max(labelled) == table.num_classes
+    hint = "; the lists seem to count from 1: subtract 1 from every label" if from_one else ""
+    row: Any = bad.iloc[0]
+    yield Finding(
+        "label range",
+        f"{len(bad)} clips have labels outside 0…{table.num_classes - 1} (first: {row['clip_id']}: "
+        f"{', '.join(str(label) for label in row['labels'])}){hint}; give the lists and the class file of one edition",
+        {"clips": len(bad), "least": int(min(labelled)), "largest": int(max(labelled))},
+    )
+
+
+def _unlabelled(clips: pd.DataFrame) -> Iterator[tuple[Finding, bool]]:
+    """Yield splits with clips without a label; a split without any label at all is there to be predicted."""
+    bare = clips["labels"].map(len) == 0
+    for split in SPLITS:
+        own = clips["split"] == split
+        names = clips.loc[own & bare, "clip_id"]
+        if len(names) and (split == "train" or not bare[own].all()):
+            text = f"{split}: {len(names)} of {own.sum()} clips have no label ({_first(names)})"
+            yield (
+                Finding("no label", f"{text}; remove them from the list", {"clips": len(names)}),
+                split == "train",
+            )
+
+
+def _empty_classes(table: VideoTable) -> Iterator[Finding]:
+    labelled = set(table.clips.loc[table.clips["labels"].map(len) > 0, "split"])
+    for split in SPLITS:
+        if split not in labelled:
+            continue
+        rows = table.clips[table.clips["split"] == split]
+        seen = {label for labels in rows["labels"] for label in labels}
+        empty = [label for label in range(table.num_classes) if label not in seen]
+        if not empty:
+            continue
+        names = [table.classes[label] if table.classes else str(label) for label in empty]
+        yield Finding(
+            "empty class",
+            f"{split}: {len(empty)} of {table.num_classes} classes have no clip ({_first(names)})",
+            {"split": split, "classes": empty},
+        )
+
+
+def _no_frames(clips: pd.DataFrame) -> Iterator[Finding]:
+    empty = clips.loc[(clips["num_frames"] < 1).fillna(False), "clip_id"]
+    if len(empty):
+        yield Finding(
+            "no frames",
+            f"{len(empty)} clips have no frames according to their list ({_first(empty)}); extract them again",
+            {"clips": len(empty)},
+        )
+
+
+def _first(names: Sequence[str] | pd.Series) -> str:
+    shown = ", ".join(str(name) for name in list(names[:_SHOWN]))
+    return shown + (", …" if len(names) > _SHOWN else "")

@@ -1,0 +1,111 @@
+"""Which list format a data folder holds: by names and content, said aloud; never by guessing between two."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from neurofocus.errors import VideoError
+from neurofocus.ingest.video.delimited import open_fcvid, open_kinetics, open_something_csv
+from neurofocus.ingest.video.entries import open_activitynet, open_diving48, open_something_json
+from neurofocus.ingest.video.found import check_given, find_lists, list_files, refuse_other_lists
+from neurofocus.ingest.video.listing import ListOptions, NotThisFormat, Opened, Request
+from neurofocus.ingest.video.media import Folders
+from neurofocus.ingest.video.row_lists import open_row_list
+from neurofocus.ingest.video.rows import RowFile
+from neurofocus.ingest.video.tree import open_folders
+from neurofocus.schema.video import ListFormat, VideoDatasetSpec
+
+__all__ = ["recognise"]
+
+# The format "folders" has no list file and is tried where no list is found.
+_OPENERS: dict[ListFormat, Callable[[Request], Opened]] = {
+    "frame-list": partial(open_row_list, "frame-list"),
+    "frame-list-offset": partial(open_row_list, "frame-list-offset"),
+    "video-list": partial(open_row_list, "video-list"),
+    "kinetics-csv": open_kinetics,
+    "activitynet-json": open_activitynet,
+    "something-csv": open_something_csv,
+    "something-json": open_something_json,
+    "fcvid": open_fcvid,
+    "diving48-json": open_diving48,
+}
+
+
+def recognise(
+    spec: VideoDatasetSpec, data: Path, options: ListOptions, folders: Folders
+) -> tuple[Opened, Mapping[str, Path]]:
+    """Return the one format that fits the lists of a data folder, and its files by role.
+
+    Args:
+        spec: the data set's definition: formats to try, names of their files.
+        data: the data folder.
+        options: what the user forces.
+        folders: folder listings already read.
+
+    Raises:
+        VideoError: if no format fits (with what speaks against each), or several do (naming them).
+    """
+    check_given(options.lists)
+    files = list_files(data, folders)
+    tried: dict[str, str] = {}
+    fitting: list[tuple[Opened, Mapping[str, Path]]] = []
+    rows: dict[Path, RowFile] = {}
+    for name in _wanted(spec, options):
+        found = find_lists(spec.formats[name], files, options.lists)
+        if name == "folders" or found is None:
+            continue
+        refuse_other_lists(spec.other_lists, found.values())
+        try:
+            fitting.append((_OPENERS[name](Request(found, spec, data, options, rows)), found))
+        except (NotThisFormat, VideoError) as error:
+            tried[name] = str(error)
+    if not fitting and not tried and "folders" in _wanted(spec, options):
+        try:
+            return open_folders(Request({}, spec, data, options), folders), {}
+        except NotThisFormat as error:
+            tried["folders"] = str(error)
+    return _only(fitting, tried, spec, data)
+
+
+def _wanted(spec: VideoDatasetSpec, options: ListOptions) -> tuple[ListFormat, ...]:
+    if options.format is None:
+        return tuple(spec.formats)
+    if options.format not in spec.formats:
+        raise VideoError(
+            f"format {options.format!r} is none of {spec.name}'s; known: {', '.join(spec.formats)}"
+        )
+    return (options.format,)
+
+
+def _only(
+    fitting: list[tuple[Opened, Mapping[str, Path]]],
+    tried: Mapping[str, str],
+    spec: VideoDatasetSpec,
+    data: Path,
+) -> tuple[Opened, Mapping[str, Path]]:
+    certain = [item for item in fitting if not item[0].doubts]
+    for candidates in (fitting, certain):
+        if len(candidates) == 1:
+            return candidates[0]
+    if fitting:
+        text = "; ".join(
+            f"{opened.format} ({opened.reason}{''.join(f'; but {doubt}' for doubt in opened.doubts)})"
+            for opened, _ in fitting
+        )
+        raise VideoError(f"{data}: {len(fitting)} formats fit: {text}; say which one (--format NAME)")
+    if tried:
+        reasons = dict.fromkeys(tried.values())
+        text = "; ".join(
+            f"{', '.join(name for name in tried if tried[name] == reason)}: {reason}" for reason in reasons
+        )
+        raise VideoError(
+            f"{data}: no format of {spec.name} fits: {text}; mend the list, or name a format (--format)"
+        )
+    expected = ", ".join(
+        f"{name} ({', '.join(dict.fromkeys((*files.all, *files.train, *files.validation)))})"
+        for name, files in spec.formats.items()
+    )
+    raise VideoError(
+        f"{data}: no list file of {spec.name} here or one folder below; looked for {expected}; put a list there or "
+        "name it (--list train=FILE)"
+    )

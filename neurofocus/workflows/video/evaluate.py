@@ -1,0 +1,155 @@
+"""``neurofocus video evaluate``: a benchmark's measures after every exit step, and accuracy against cost."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from neurofocus.data.loaders import evaluation_loader
+from neurofocus.data.video.dataset import VideoDataset
+from neurofocus.evaluation.figures import LIGHT
+from neurofocus.evaluation.video.curve import CurvePoint, curve_figure, curve_table
+from neurofocus.evaluation.video.scores import VideoScores, score_videos
+from neurofocus.evaluation.video.summary import measure_names, summarise_videos
+from neurofocus.files import atomic_write, write_bytes, write_json
+from neurofocus.model.build import Model
+from neurofocus.model.cost import measure_cost
+from neurofocus.schema.run import RunConfig
+from neurofocus.tables import write_tsv
+from neurofocus.training.distributed import part
+from neurofocus.training.inference import CaseOutputs, predict_cases
+from neurofocus.workflows.video.source import VideoData
+
+__all__ = ["VideoEvaluation", "evaluate_videos", "write_evaluation"]
+
+_LOGGER = logging.getLogger("neurofocus.workflows.video")
+_SHOWN_CLASSES = 5
+
+
+@dataclass(frozen=True)
+class VideoEvaluation:
+    """What a model reached on one split.
+
+    Attributes:
+        metrics: the content of metrics.json.
+        predictions: one row a clip: clip_id, labels, predicted, probability, top5, gflops.
+        logits: of every exit step, [N, E, K] or [N, C, E, K] of C crops, in the order of ``predictions``.
+    """
+
+    metrics: dict[str, Any]
+    predictions: pd.DataFrame
+    logits: np.ndarray[Any, np.dtype[np.float32]]
+
+
+def evaluate_videos(
+    model: Model, data: VideoData, split: str, config: RunConfig, *, official_map: bool = False
+) -> VideoEvaluation:
+    """Score a model on a split, with the crops of ``config.video``.
+
+    Args:
+        model: on its device.
+        data: the data set.
+        split: which part is scored.
+        config: the model's, with the test crops wanted.
+        official_map: also the ActivityNet toolkit's interpolated mAP.
+
+    Raises:
+        VideoError: the split has no labelled clips, or one cannot be read.
+    """
+    dataset = data.dataset(data.clips(split), config)
+    loader = evaluation_loader(
+        dataset, config.train.batch_size, num_workers=config.data.num_workers, part=part()
+    )
+    outputs = predict_cases(model, loader)
+    names = [clip.name for clip in dataset.clips]
+    labels = [clip.labels for clip in dataset.clips]
+    scores = score_videos(names, labels, outputs.logits.numpy())
+    crops = config.video.test_crops
+    gflops = [cost * crops for cost in _step_costs(config, scores.num_steps)]
+    metrics = summarise_videos(
+        scores,
+        data.classes,
+        gflops,
+        measure_names(scores.num_classes, data.spec.metric, official=official_map),
+        seed=config.seed,
+    )
+    metrics |= _circumstances(data, split, config, dataset, outputs)
+    logits = outputs.logits.numpy().astype(np.float32)
+    return VideoEvaluation(metrics, _predictions(scores, data.classes, gflops[-1]), logits)
+
+
+def write_evaluation(out: Path, found: VideoEvaluation) -> dict[str, Path]:
+    """Write predictions.tsv, logits.npz, metrics.json and the accuracy-GFLOPs curve; return the files by kind."""
+    files = {
+        kind: out / name
+        for kind, name in (
+            ("predictions", "predictions.tsv"),
+            ("logits", "logits.npz"),
+            ("curve table", "curve.csv"),
+            ("curve", "curve.png"),
+            ("metrics", "metrics.json"),
+        )
+    }
+    write_tsv(files["predictions"], found.predictions)
+    with atomic_write(files["logits"]) as temporary, temporary.open("wb") as stream:
+        np.savez_compressed(stream, logits=found.logits, clip_id=found.predictions["clip_id"].to_numpy(dtype=str))
+    measure = found.metrics["judged_by"]
+    points = _curve(found.metrics["steps"], measure)
+    with atomic_write(files["curve table"]) as temporary:
+        curve_table(points, measure).to_csv(temporary, index=False)
+    write_bytes(files["curve"], curve_figure(points, measure, LIGHT))
+    write_json(files["metrics"], found.metrics)
+    return files
+
+
+def _step_costs(config: RunConfig, steps: int) -> Sequence[float]:
+    costs = measure_cost(config.model).exit_gflops
+    if len(costs) != steps:
+        raise ValueError(f"{len(costs)} costs for {steps} exit steps")
+    return costs
+
+
+def _circumstances(
+    data: VideoData, split: str, config: RunConfig, dataset: VideoDataset, outputs: CaseOutputs
+) -> dict[str, Any]:
+    """Return what a reader of the figures must know besides them."""
+    return {
+        "dataset": data.spec.name,
+        "split": split,
+        "judged_by": data.spec.metric,
+        "loss_profile": config.train.objective.profile,
+        "crops": config.video.test_crops,
+        "gflops_unit": "1e9 multiply-adds a video, all crops",
+        "left_out": data.left_out,
+        "list_format": data.table.source.format,
+        "class_rule": data.table.source.class_rule,
+        "mean_box_side": float(outputs.boxes[..., 2:].mean()) / config.model.frame_size,
+    }
+
+
+def _predictions(scores: VideoScores, classes: Sequence[str], gflops: float) -> pd.DataFrame:
+    last = scores.probabilities[:, -1]
+    order = np.argsort(-last, axis=1, kind="stable")[:, :_SHOWN_CLASSES]
+    return pd.DataFrame(
+        {
+            "clip_id": list(scores.cases),
+            "labels": [";".join(classes[k] for k in np.flatnonzero(row)) for row in scores.targets],
+            "predicted": [classes[row[0]] for row in order],
+            "probability": last[np.arange(len(last)), order[:, 0]],
+            "top5": [";".join(classes[k] for k in row) for row in order],
+            "gflops": gflops,
+        }
+    )
+
+
+def _curve(steps: Sequence[dict[str, Any]], measure: str) -> list[CurvePoint]:
+    """Return one point a cost: of steps that cost the same, the last one knows the most."""
+    by_cost = {step["gflops"]: step for step in steps}
+    return [
+        CurvePoint("every video to the same step", cost, *(step[measure][key] for key in ("value", "low", "high")))
+        for cost, step in by_cost.items()
+    ]
