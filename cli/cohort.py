@@ -1,12 +1,16 @@
 """``neurofocus cohort``: which cohorts there are, what each one means, what a delivered folder holds and hides."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .options import JsonOption, VerboseOption
+
+if TYPE_CHECKING:
+    from neurofocus.schema.cohort import CohortSpec
 
 __all__ = ["app"]
 
@@ -46,14 +50,36 @@ def show_cohort(
     if as_json:
         print_json(spec.model_dump(mode="json"))
         return
-    typer.echo(f"{spec.name}: {spec.title}\n\n{spec.description.strip()}\n")
-    typer.echo(f"layout         {spec.layout}")
-    typer.echo(f"label column   {spec.label_column}")
+    for line in _definition_lines(spec):
+        typer.echo(line)
+
+
+def _definition_lines(spec: "CohortSpec") -> Iterator[str]:
+    """Yield what a definition says, as far as it says anything: tables, labels, rules, what to expect."""
+    yield f"{spec.name}: {spec.title}\n\n{spec.description.strip()}\n"
+    yield f"layout         {spec.layout}"
+    for role, table in spec.tables.items():
+        needed = "".join(f"; {name}: {' or '.join(table.columns[name])}" for name in table.required)
+        yield f"table          {role}: {' or '.join(table.files)}{needed}"
+    yield f"label column   {spec.label_column}"
     for label, values in spec.classes.items():
-        typer.echo(f"  class {label:<8} {'; '.join(values)}")
-    typer.echo(f"configuration  {spec.config}")
+        yield f"  class {label:<8} {'; '.join(values)}"
+    rules = {"accepted": spec.series.accept, "excluded": spec.series.exclude, "preferred": spec.series.prefer}
+    for rule, patterns in rules.items():
+        if patterns:
+            yield f"series         {rule}: {'; '.join(patterns)}"
+    if spec.series.min_slices:
+        yield f"series         at least {spec.series.min_slices} slices"
+    if spec.series.max_voxel_mm is not None:
+        yield f"series         voxels of at most {spec.series.max_voxel_mm:g} mm"
+    if spec.ages.model_fields_set:
+        yield f"ages           {spec.ages.min:g} to {spec.ages.max:g} years"
+    yield f"session rule   {spec.session_rule}"
+    if spec.shares_people_with:
+        yield f"same people in {', '.join(spec.shares_people_with)}"
+    yield f"configuration  {spec.config}"
     for item in spec.expectations:
-        typer.echo(f"expect         {item.metric} {item.low} to {item.high}  ({item.source})")
+        yield f"expect         {item.metric} {item.low:g} to {item.high:g}  ({item.source})"
 
 
 @app.command("scan")
@@ -61,7 +87,11 @@ def scan(
     name: Annotated[str, typer.Argument(help="A shipped cohort or a cohort YAML file.")],
     out: Annotated[Path, typer.Option(metavar="FILE.tsv", help="The table to write: one row a scan.")],
     data: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The cohort as delivered; the demo cohorts need none.")
+        Path | None,
+        typer.Option(
+            metavar="DIR|FILE",
+            help="The cohort as delivered, or a table of scans; the demo cohorts need none.",
+        ),
     ] = None,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -75,6 +105,7 @@ def scan(
 
     set_up_logging(verbose)
     spec = load_cohort_spec(name)
+    _refuse_foreign(out)
     cohort = scan_cohort(spec, find_data(spec, data), out)
     for warning in cohort.warnings:
         print_warning(warning)
@@ -84,7 +115,24 @@ def scan(
         return
     for line in flow_lines(cohort.flow):
         typer.echo(line)
-    typer.echo(f"{out}: {len(cohort.table)} scans; check it with 'neurofocus cohort check {out}'")
+    typer.echo(
+        f"{out}: {len(cohort.table)} scans; check it with 'neurofocus cohort check {out} --cohort {name}'"
+    )
+
+
+def _refuse_foreign(out: Path) -> None:
+    """Refuse to replace a file that ``cohort scan`` did not write, such as a table of the delivery.
+
+    Raises:
+        ConfigError: naming the file.
+    """
+    from neurofocus.errors import ConfigError
+    from neurofocus.tables import read_header
+
+    if out.is_file() and "diagnosis_source" not in read_header(out):
+        raise ConfigError(
+            f"--out {out}: is there already and was not written by 'neurofocus cohort scan'; choose another name"
+        )
 
 
 @app.command("check")

@@ -18,13 +18,15 @@ def cv(
     cohort: Annotated[
         str,
         typer.Option(
-            help="A shipped cohort (see 'neurofocus cohort list') or a cohort YAML file; several: adni,oasis3."
+            metavar="NAME|FILE",
+            help="A shipped cohort (see 'neurofocus cohort list') or a cohort YAML file; several: adni,oasis3.",
         ),
     ],
     data: Annotated[
         list[Path] | None,
         typer.Option(
-            help="The cohort's folder, or a table of scans; the demo cohorts need none. Once a cohort if several."
+            metavar="DIR|FILE",
+            help="The cohort's folder, or a table of scans; the demo cohorts need none. Once a cohort if several.",
         ),
     ] = None,
     links: Annotated[
@@ -32,7 +34,7 @@ def cv(
         typer.Option(metavar="FILE.tsv", help="Who is who in several cohorts: participant_id, person_id."),
     ] = None,
     config: ConfigOption = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder; default: runs/COHORT.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder; default: runs/COHORT.")] = None,
     set_: SetOption = None,
     folds: Annotated[
         int | None, typer.Option(help="Number of outer folds; short for --set data.folds=N.")
@@ -40,7 +42,8 @@ def cv(
     splits: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of ClinicaDL's k-fold tables (split-0, split-1, ...) instead of own folds."
+            metavar="DIR",
+            help="Folder of ClinicaDL's k-fold tables (split-0, split-1, ...) instead of own folds.",
         ),
     ] = None,
     exclude: Annotated[
@@ -160,5 +163,7 @@ def _external(cohort: str, test_cohort: str | None, test_data: Path | None) -> "
         return None
     spec = load_cohort_spec(test_cohort)
     refuse_related(spec, load_cohort_specs(cohort))
+    if test_data is None and spec.simulation is None:
+        raise ConfigError(f"--test-cohort {test_cohort}: no data folder; give it with --test-data DIR")
     find_data(spec, test_data)
     return spec

@@ -26,6 +26,7 @@ __all__ = ["main"]
 _PROGRAM = "neurofocus"
 _USER_CAN_MEND_IT = 2
 _INTERRUPTED = 130
+_CONTINUED = ("cv", "prepare", "tune")
 
 app = typer.Typer(
     help="Classify 3-D medical volumes and videos with Uni-AdaFocus.",
@@ -73,7 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print_error(str(error))
         return _USER_CAN_MEND_IT
     if code == _INTERRUPTED:
-        typer.echo(f"{_PROGRAM}: interrupted", err=True)
+        more = "; the same command (without --fresh) continues" if given[0] in _CONTINUED else ""
+        typer.echo(f"{_PROGRAM}: interrupted{more}", err=True)
     return code if isinstance(code, int) else 0
 
 

@@ -7,7 +7,8 @@ import typer
 __all__ = ["ConfigOption", "DeviceOption", "JsonOption", "SetOption", "VerboseOption"]
 
 ConfigOption = Annotated[
-    str | None, typer.Option("--config", help="A shipped run configuration or a YAML file.")
+    str | None,
+    typer.Option("--config", metavar="NAME|FILE", help="A shipped run configuration or a YAML file."),
 ]
 SetOption = Annotated[
     list[str] | None,

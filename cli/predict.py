@@ -26,7 +26,7 @@ def predict(
         Path | None,
         typer.Option(metavar="BUNDLE", help="A bundle folder; default: the shipped SYNTHETIC demo."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Where the files of each scan go.")] = Path(),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files of each scan go.")] = Path(),
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
     verbose: VerboseOption = False,

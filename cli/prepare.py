@@ -12,11 +12,18 @@ __all__ = ["prepare"]
 
 def prepare(
     cohort: Annotated[
-        str, typer.Option(help="A shipped cohort (see 'neurofocus cohort list') or a cohort YAML file.")
+        str,
+        typer.Option(
+            metavar="NAME|FILE", help="A shipped cohort (see 'neurofocus cohort list') or a cohort YAML file."
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="The BIDS derivative data set to write.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The BIDS derivative data set to write.")],
     data: Annotated[
-        Path | None, typer.Option(help="The cohort's folder; the demo cohorts need none.")
+        Path | None,
+        typer.Option(
+            metavar="DIR|FILE",
+            help="The cohort's folder, or a table of scans; the demo cohorts need none.",
+        ),
     ] = None,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Scans prepared at a time; short for --set data.prepare_jobs=N.")

@@ -12,13 +12,22 @@ __all__ = ["tune"]
 
 def tune(
     cohort: Annotated[
-        str, typer.Option(help="A shipped cohort (see 'neurofocus cohort list') or a cohort YAML file.")
+        str,
+        typer.Option(
+            metavar="NAME|FILE", help="A shipped cohort (see 'neurofocus cohort list') or a cohort YAML file."
+        ),
     ],
     data: Annotated[
-        Path | None, typer.Option(help="The cohort's folder; the demo cohorts need none.")
+        Path | None,
+        typer.Option(
+            metavar="DIR|FILE",
+            help="The cohort's folder, or a table of scans; the demo cohorts need none.",
+        ),
     ] = None,
     config: ConfigOption = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the search; default: runs/COHORT-tune.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the search; default: runs/COHORT-tune.")
+    ] = None,
     set_: SetOption = None,
     space: Annotated[
         str, typer.Option(metavar="NAME|FILE", help="What to search: a shipped space or a YAML file.")

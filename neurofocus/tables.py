@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ __all__ = ["MISSING", "read_delivered", "read_header", "read_tsv", "write_tsv"]
 MISSING = "n/a"
 _SEPARATORS = (",", "\t", ";")
 _HEADER_BYTES = 2**16
+_DECIMAL_COMMA = re.compile(r"-?(\d+,\d{1,2}|\d+,\d{4,}|0,\d+)")
 _END = "\x1a"
 
 
@@ -55,8 +57,8 @@ def write_tsv(path: Path, frame: pd.DataFrame) -> None:
 def read_delivered(path: Path) -> pd.DataFrame:
     """Return an archive's or a user's table as text, whatever separates its columns (comma, tab or semicolon).
 
-    Byte-order marks, Windows line ends, quoted cells and Windows-1252 text are accepted. Cells are stripped; an
-    empty cell becomes ``n/a``. The index holds the line of the file at which a row ends (the header is line 1).
+    Byte-order marks, any line ends, quoted cells, Windows-1252 text and, where the comma does not separate columns,
+    decimal commas are accepted. Cells are stripped; an empty cell becomes ``n/a``. The index holds the line of the file at which a row ends (the header is line 1).
 
     Raises:
         CohortError: naming the file and, where there is one, the row.
@@ -65,7 +67,11 @@ def read_delivered(path: Path) -> pd.DataFrame:
         text = _text(path, encoding="utf-8-sig")
     except CohortError:
         text = _text(path, encoding="cp1252")
-    return _frame(path, _rows(path, text, _separator(text)))
+    separator = _separator(text)
+    rows = _rows(path, text, separator)
+    if separator != ",":  # a spreadsheet of a country that writes 0,5
+        rows = {line: [_decimal_point(cell) for cell in cells] for line, cells in rows.items()}
+    return _frame(path, rows)
 
 
 def read_header(path: Path) -> tuple[str, ...]:
@@ -79,7 +85,8 @@ def read_header(path: Path) -> tuple[str, ...]:
             data = stream.read(_HEADER_BYTES)
     except OSError as error:
         raise CohortError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    line = data.removeprefix(codecs.BOM_UTF8).decode("utf-8", errors="replace").lstrip().partition("\n")[0]
+    text = data.removeprefix(codecs.BOM_UTF8).decode("utf-8", errors="replace").replace("\r", "\n")
+    line = text.lstrip().partition("\n")[0]
     rows = list(csv.reader([line], delimiter=_separator(line)))
     return tuple(cell.strip() for cell in rows[0]) if rows else ()
 
@@ -100,6 +107,11 @@ def _separator(text: str) -> str:
     """Return the separator that the first line that is not blank holds most often."""
     line = text.lstrip().partition("\n")[0]
     return max(_SEPARATORS, key=line.count)
+
+
+def _decimal_point(cell: str) -> str:
+    """Return a number with a decimal comma with a point; 1,234 may be a thousand and stays."""
+    return cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell
 
 
 def _frame(path: Path, rows: dict[int, list[str]]) -> pd.DataFrame:

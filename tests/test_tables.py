@@ -81,6 +81,24 @@ def test_a_delivered_table_of_another_kind_is_refused(tmp_path: Path) -> None:
         read_header(tmp_path / "none.csv")
 
 
+@pytest.mark.parametrize(("separator", "read"), [(";", "0.5"), ("\t", "0.5"), (",", "0,5")])
+def test_decimal_commas_are_read_where_the_comma_separates_nothing(
+    tmp_path: Path, separator: str, read: str
+) -> None:
+    path = tmp_path / "t.csv"
+    rows = (["ID", "CDR", "Days", "Share", "Note"], ["1", '"0,5"', '"1,234"', '"0,743"', '"a, 1,5"'])
+    path.write_text("\n".join(separator.join(row) for row in rows), encoding="utf-8")
+    ratio = "0,743" if separator == "," else "0.743"
+    assert read_delivered(path).iloc[0].tolist() == ["1", read, "1,234", ratio, "a, 1,5"]
+
+
+def test_line_ends_of_old_spreadsheets(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"ID,Age\r1,70\r2,71\r")
+    assert read_header(path) == ("ID", "Age")
+    assert read_delivered(path)["Age"].tolist() == ["70", "71"]
+
+
 def test_blank_cells_after_the_header_are_no_columns(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,b,,,\n1,2,,,\n", encoding="utf-8")
     assert read_delivered(tmp_path / "t.csv").to_dict("list") == {"a": ["1"], "b": ["2"]}

@@ -27,14 +27,15 @@ def refuse_few(people: pd.DataFrame, num_folds: int) -> None:
     counts = people["label"].value_counts()
     if len(counts) < 2:
         raise CohortError(
-            f"the cohort has participants of {len(counts)} class only (label {list(counts.index)}); "
-            "a cross-validation needs at least two, see the inclusion flow"
+            f"the cohort has participants of {len(counts)} class only (label {list(counts.index)}, counted from 0); "
+            "a cross-validation needs at least two; 'neurofocus cohort scan' shows who left and why"
         )
     if counts.min() < needed:
         label = counts.idxmin()
+        fewer = "use fewer folds (--folds) or more participants" if num_folds > 4 else "use more participants"
         raise CohortError(
-            f"data.folds={num_folds}: label {label} has {counts.min()} participants, at least {needed} are needed; "
-            "use fewer folds (--folds) or more participants"
+            f"data.folds={num_folds}: label {label} (classes count from 0) has {counts.min()} participants, at least "
+            f"{needed} are needed; {fewer}; 'neurofocus cohort scan' shows who left and why"
         )
 
 

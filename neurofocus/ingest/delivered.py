@@ -1,7 +1,7 @@
 """The tables that an archive delivers, found by name and by header, and read under our column names."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from fnmatch import fnmatchcase
@@ -13,7 +13,7 @@ from neurofocus.errors import CohortError
 from neurofocus.schema.cohort import TableSpec
 from neurofocus.tables import read_delivered, read_header
 
-__all__ = ["DeliveredTable", "find_table", "open_table", "require_table"]
+__all__ = ["DeliveredTable", "find_table", "open_table", "require_table", "table_elsewhere"]
 
 _DATES = (
     (r"\d{1,2}[A-Za-z]{3}\d{4}", "%d%b%Y"),  # ADNIMERGE_12Oct2024.csv
@@ -23,6 +23,7 @@ _DATES = (
 )
 # Where tables lie: in the folder, one below, or where XNAT puts a project's tables (OASIS3_data_files).
 _XNAT = "scans/*/resources/*/files/*.*"
+_LEVELS_UP = 3
 _PLACES = ("*.*", "*/*.*", _XNAT, f"*/{_XNAT}", f"*/*/{_XNAT}")
 
 
@@ -61,9 +62,17 @@ def find_table(root: Path, role: str, spec: TableSpec) -> DeliveredTable | None:
     """Return a delivered table from a folder or its subfolders; None if there is no such file.
 
     Raises:
-        CohortError: if several files fit, only one may, and their names hold no date to tell the newest.
+        CohortError: if several files fit, only one may, and their names hold no date to tell the newest; or if it is
+            there as an Excel file only.
     """
-    fitting = {path: names for path, names in _candidates(root, spec) if not _lacking(spec, names)}
+    candidates = _candidates(root, spec)
+    fitting = {path: names for path, names in candidates if not _lacking(spec, names)}
+    if not candidates and (
+        sheets := _sheets(root, [name for name in spec.files if not name.startswith("*.")])
+    ):
+        raise CohortError(
+            f"{sheets[0]}: an Excel file; open it, save it as CSV (comma-separated) in the same folder, and run again"
+        )
     if not fitting:
         return None
     paths, warnings = list(fitting), []
@@ -86,7 +95,10 @@ def open_table(path: Path, role: str, spec: TableSpec) -> DeliveredTable:
     names = _match(spec.columns, header)
     if lacking := _lacking(spec, names):
         wanted = ", ".join(f"{name} ({' or '.join(spec.columns[name])})" for name in lacking)
-        raise CohortError(f"{path}: no column {wanted}; it has {', '.join(header) or 'no header'}; add it")
+        raise CohortError(
+            f"{path}: no column {wanted}; it has {', '.join(header) or 'no header'}; add it, or give the "
+            "folder of the delivery instead of this file"
+        )
     return _joined(path.parent, role, {path: names}, ())
 
 
@@ -105,10 +117,42 @@ def require_table(root: Path, role: str, spec: TableSpec) -> DeliveredTable:
         for path, names in sorted(_candidates(root, spec), key=lambda item: len(_lacking(spec, item[1])))
     ]
     seen = f"nearest: {near[0]}" if near else "there is no such file"
+    other = f"put the archive's table there, or mend 'tables.{role}' in the cohort definition"
     raise CohortError(
         f"{root}: no table {role!r}: {' or '.join(spec.files)} with columns {wanted}, in this folder or one below; "
-        f"{seen}; put the archive's table there, or mend 'tables.{role}' in the cohort definition"
+        f"{seen}; {table_elsewhere(root, spec) or other}"
     )
+
+
+def table_elsewhere(root: Path, spec: TableSpec) -> str:
+    """Return where such a table lies instead, for a message: above the folder, deeper in it, as an Excel file; or ""."""
+    folder = root.absolute()
+    for above in [*folder.parents][:_LEVELS_UP]:
+        if found := _complete(above.glob("*.*"), spec):
+            return f"{found.name} lies in {above}: did you mean --data {above}?"
+    if found := _complete(folder.glob("*/*/*.*"), spec):
+        return f"{found.name} lies in {found.parent}: did you mean --data {found.parent}?"
+    if sheets := _sheets(root, spec.files):
+        return f"{sheets[0]} is an Excel file: if it is the table, save it as CSV in the same folder"
+    return ""
+
+
+def _complete(paths: Iterable[Path], spec: TableSpec) -> Path | None:
+    """Return the first file that has the table's name and columns; files that cannot be opened are passed over."""
+    for path in sorted(paths):
+        try:
+            if _named(path, spec) and not _lacking(spec, _match(spec.columns, read_header(path))):
+                return path
+        except CohortError:
+            continue
+    return None
+
+
+def _sheets(root: Path, patterns: Iterable[str]) -> list[Path]:
+    """Return the Excel files in the folder or one below that would fit if they were saved as CSV."""
+    stems = [Path(pattern).stem.lower() for pattern in patterns]
+    sheets = sorted((*root.glob("*.xls*"), *root.glob("*/*.xls*")))
+    return [path for path in sheets if any(fnmatchcase(path.stem.lower(), stem) for stem in stems)]
 
 
 def _joined(
@@ -127,13 +171,13 @@ def _joined(
 
 def _candidates(root: Path, spec: TableSpec) -> list[tuple[Path, dict[str, str]]]:
     """Return the files whose names fit, each with the columns that it has: ours -> delivered."""
-    found = []
-    for path in sorted(path for place in _PLACES for path in root.glob(place)):
-        name = path.name.lower()
-        fits = any(fnmatchcase(name, pattern.lower()) for pattern in spec.files)
-        if fits and path.suffix.lower() in (".csv", ".tsv", ".txt") and path.is_file():
-            found.append((path, _match(spec.columns, read_header(path))))
-    return found
+    paths = sorted(path for place in _PLACES for path in root.glob(place))
+    return [(path, _match(spec.columns, read_header(path))) for path in paths if _named(path, spec)]
+
+
+def _named(path: Path, spec: TableSpec) -> bool:
+    fits = any(fnmatchcase(path.name.lower(), pattern.lower()) for pattern in spec.files)
+    return fits and path.suffix.lower() in (".csv", ".tsv", ".txt") and path.is_file()
 
 
 def _match(wanted: Mapping[str, Sequence[str]], header: Sequence[str]) -> dict[str, str]:

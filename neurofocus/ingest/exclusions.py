@@ -7,9 +7,10 @@ from pathlib import Path
 import pandas as pd
 
 from neurofocus.errors import CohortError
+from neurofocus.ingest.bids.tables import with_prefix
 from neurofocus.ingest.flow import CohortTable, flow_step
 from neurofocus.schema.cohort import CohortSpec
-from neurofocus.tables import MISSING, read_tsv
+from neurofocus.tables import MISSING, read_delivered
 
 __all__ = ["Exclusions", "leave_out", "read_exclusions"]
 
@@ -33,24 +34,30 @@ class Exclusions:
 
 
 def read_exclusions(path: Path) -> Exclusions:
-    """Read a tab-separated table with participant_id and, if wanted, session_id; other columns are ignored.
+    """Read a table (tab, comma or semicolon) with participant_id and, if wanted, session_id; the rest is ignored.
+
+    "sub-" and "ses-" may be left out, as in the lists of the people who looked at the scans.
 
     ``prepare``'s failures.tsv and the file that the contact sheet saves are such tables.
 
     Raises:
         CohortError: the file is unreadable, lacks participant_id, or has a row without one.
     """
-    table = read_tsv(path)
+    table = read_delivered(path)
     if "participant_id" not in table.columns:
         raise CohortError(
             f"--exclude {path}: no column 'participant_id'; it has {', '.join(table.columns)}; list participant_id and, "
             "for single scans, session_id"
         )
     if (table["participant_id"] == MISSING).any():
-        row = int((table["participant_id"] == MISSING).to_numpy().argmax()) + 2
+        row = (table["participant_id"] == MISSING).idxmax()
         raise CohortError(f"--exclude {path}: row {row} has no participant_id; fill it in or remove the row")
     sessions = table["session_id"] if "session_id" in table.columns else [MISSING] * len(table)
-    return Exclusions(path.name, frozenset(zip(table["participant_id"], sessions, strict=True)))
+    pairs = zip(table["participant_id"], sessions, strict=True)
+    return Exclusions(
+        path.name,
+        frozenset((with_prefix(person, "sub-"), with_prefix(visit, "ses-")) for person, visit in pairs),
+    )
 
 
 def leave_out(cohort: CohortTable, exclusions: Exclusions, spec: CohortSpec) -> CohortTable:

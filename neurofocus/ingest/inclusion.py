@@ -1,10 +1,12 @@
 """From all scans of a delivery to those of the cohort: the definition's rules, one after another, all counted."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 
 from neurofocus.errors import CohortError
 from neurofocus.ingest.flow import COHORT_COLUMNS, CohortTable, FlowStep, flow_step
-from neurofocus.ingest.labels import class_of, describe_values, refuse_without_labels
+from neurofocus.ingest.labels import class_of, describe_values, refuse_without_labels, suggest
 from neurofocus.ingest.scans import FoundScans, with_all_columns
 from neurofocus.ingest.selection import first_variant, session_order
 from neurofocus.ingest.series import series_rank, unusable_series
@@ -56,7 +58,19 @@ def include(found: FoundScans, spec: CohortSpec) -> CohortTable:
     if unknown and spec.ages.model_fields_set:
         warnings = (*warnings, f"{unknown} scans of unknown age are kept: the age limits cannot be applied")
     shown = tuple(step for step in flow if step.kind == "kept" or step.count)
-    return CohortTable(table, shown, (*found.warnings, *warnings))
+    return CohortTable(table, shown, (*found.warnings, *warnings, *_empty_classes(frame, kept, spec)))
+
+
+def _empty_classes(frame: pd.DataFrame, kept: pd.DataFrame, spec: CohortSpec) -> Iterator[str]:
+    """Say which class has no scan, and which values might have been meant."""
+    for name, values in spec.classes.items():
+        if name in set(kept["shown"]):
+            continue
+        other = frame.loc[~frame["shown"].isin([*spec.classes, MISSING]), "diagnosis"]
+        near = next((hint for value in other.unique() if (hint := suggest(value, values))), "")
+        seen = f"values of no class are {describe_values(other)}" if len(other) else "see the inclusion flow"
+        accepted = ", ".join(repr(value) for value in values)
+        yield f"NO SCAN OF CLASS {name} (column {spec.label_column!r}, accepted {accepted}); {seen}{near}"
 
 
 def _apply_rules(frame: pd.DataFrame, spec: CohortSpec) -> tuple[pd.DataFrame, list[FlowStep]]:

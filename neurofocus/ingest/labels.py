@@ -1,12 +1,12 @@
 """From delivered diagnosis values to classes: by the cohort definition's list, never by guessing."""
 
-import difflib
 from collections.abc import Sequence
 
 import pandas as pd
 
 from neurofocus.errors import CohortError
 from neurofocus.schema.cohort import CohortSpec
+from neurofocus.schema.load import suggest
 from neurofocus.tables import MISSING
 
 __all__ = ["class_of", "describe_values", "refuse_without_labels", "suggest"]
@@ -39,7 +39,7 @@ def refuse_without_labels(diagnoses: pd.Series, spec: CohortSpec, source: str) -
     near = next((suggest(value, known) for value in seen if suggest(value, known)), "")
     raise CohortError(
         f"{source}: column {spec.label_column!r} holds no value of any class; seen {describe_values(diagnoses)}; "
-        f"accepted {accepted}{near}; edit 'classes' or 'label_column' in the cohort definition"
+        f"accepted {accepted}{near}; edit 'classes' or 'label_column' in the cohort definition, or choose another cohort"
     )
 
 
@@ -53,10 +53,3 @@ def describe_values(values: pd.Series, limit: int = 12) -> str:
     shown = [f"'{value}' ({count})" for value, count in counts.head(limit).items()]
     rest = f" and {len(counts) - limit} more" if len(counts) > limit else ""
     return (", ".join(shown) or "nothing") + rest
-
-
-def suggest(word: str, known: Sequence[str]) -> str:
-    """Return ``; did you mean 'x'?`` when a known word is close, upper and lower case aside."""
-    lower = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.7)
-    return f"; did you mean {lower[close[0]]!r}?" if close else ""

@@ -37,6 +37,7 @@ _DATE_FORMS = (
     "%b %d, %Y",
 )
 _SLASHED = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4}|\d{2})(?!\d)")
+_DOTTED = re.compile(r"\d{1,2}\.\d{1,2}\.\d{2}")
 _MONTHS = 12
 _TOO_YOUNG_CENTURY = 70  # a two-digit year below it is of this century: no MRI is older than 1970
 
@@ -114,9 +115,11 @@ def dates(table: DeliveredTable, column: str) -> pd.Series:
         blank = text in (MISSING, "", "NA")
         found = None if blank else _date(text, day_first)
         if found is None and not blank:
+            how = "mend the table"
+            if _DOTTED.match(text):  # of 3/1/2006 some make 03.01.2006, which is another day
+                how = "a spreadsheet wrote it and may have swapped day and month: put the downloaded table there as it is"
             raise CohortError(
-                f"{table.where(row, column)}: holds {text!r}; a date is needed, such as 2010-05-31 or 5/31/2010; "
-                "mend the table"
+                f"{table.where(row, column)}: holds {text!r}; a date is needed, such as 2010-05-31 or 5/31/2010; {how}"
             )
         result.append(None if found is None else pd.Timestamp(found))
     return pd.Series(result, index=texts.index, dtype="datetime64[ns]")

@@ -18,7 +18,14 @@ from neurofocus.schema.run import RunConfig
 from neurofocus.schema.search import SearchSpace
 from neurofocus.schema.video import VideoDatasetSpec
 
-__all__ = ["load_cohort_spec", "load_run_config", "load_search_space", "load_video_spec", "with_settings"]
+__all__ = [
+    "load_cohort_spec",
+    "load_run_config",
+    "load_search_space",
+    "load_video_spec",
+    "suggest",
+    "with_settings",
+]
 
 _S = TypeVar("_S", bound=Settings)
 _NOUNS = {"configs": "config", "cohorts": "cohort", "searches": "search space", "videos": "video data set"}
@@ -113,7 +120,7 @@ def _read(kind: str, source: str | Path) -> str:
     path = Path(source)
     if path.suffix in (".yaml", ".yml"):
         return _read_file(path)
-    hint = _suggest(str(source), shipped)
+    hint = suggest(str(source), shipped)
     raise ConfigError(
         f"{_NOUNS[kind]} {str(source)!r} is not shipped{hint}; known: {', '.join(shipped)}, or a .yaml file"
     )
@@ -168,7 +175,11 @@ def _describe(item: Mapping[str, Any], target: type[BaseModel]) -> str:
     location = [str(part) for part in item["loc"]]
     path = ".".join(location) or "the whole"
     if item["type"] == "extra_forbidden":
-        hint = _suggest(location[-1], _fields_at(target, location[:-1]))
+        known = _fields_at(target, location[:-1])
+        if len(location) == 1:  # epochs=3 is meant to be train.epochs=3
+            known += [f"{name}.{key}" for name in known for key in _fields_at(target, [name])]
+        inner = [name for name in known if name.endswith(f".{location[-1]}")]
+        hint = suggest(inner[0] if inner else location[-1], known)
         return f"{path}: unknown key (value {_shown(item['input'])}){hint}"
     message = item["msg"].removeprefix("Value error, ")
     seen = "" if isinstance(item["input"], dict) else f" (got {_shown(item['input'])})"
@@ -196,6 +207,8 @@ def _kinds(annotation: Any) -> list[type]:
     return [kind for kind in (get_args(annotation) or (annotation,)) if isinstance(kind, type)]
 
 
-def _suggest(word: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+def suggest(word: str, known: Sequence[str]) -> str:
+    """Return ``; did you mean 'x'?`` when a known word is close, upper and lower case aside."""
+    lower = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.7)
+    return f"; did you mean {lower[close[0]]!r}?" if close else ""

@@ -40,6 +40,17 @@ def test_show(command: Command, capsys: Shown, name: str) -> None:
         assert label in text
 
 
+def test_show_names_tables_and_rules(command: Command, capsys: Shown) -> None:
+    assert command("cohort", "show", "oasis1") == 0
+    text = capsys.readouterr().out
+    for words in ("oasis_cross-sectional*.csv", "cdr: CDR", "60 to 150 years", "RAW mpr-1", "oasis2, oasis3"):
+        assert words in text
+    assert command("cohort", "show", "ppmi") == 0
+    text = capsys.readouterr().out
+    for words in ("Participant_Status*.csv", "*localizer*", "at least 100 slices", "at most 1.6 mm"):
+        assert words in text
+
+
 def test_show_as_json(command: Command, capsys: Shown) -> None:
     assert command("cohort", "show", "demo-null", "--json") == 0
     found = json.loads(capsys.readouterr().out)
@@ -100,3 +111,17 @@ def test_scan_as_json(
         "kind": "kept",
         "unit": "scans",
     }
+
+
+def test_scan_replaces_its_own_table_and_nobody_elses(
+    command: Command, capsys: Shown, tiny_cohort: Path, tiny_data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "scans.tsv"
+    arguments = ["cohort", "scan", tiny_cohort, "--data", tiny_data, "--out", out]
+    assert command(*arguments) == 0
+    assert command(*arguments) == 0
+    out.write_text("participant_id\tdiagnosis\nsub-1\tAD\n", encoding="utf-8")
+    capsys.readouterr()
+    assert command(*arguments) == 2
+    assert "scans.tsv: is there already and was not written by" in capsys.readouterr().err
+    assert read_tsv(out)["participant_id"].tolist() == ["sub-1"]

@@ -89,7 +89,11 @@ def test_a_role_without_a_class_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("counts", "num_folds", "message"),
-    [([4, 30], 5, "label 0 has 4 .* at least 5"), ([3, 9], 2, "at least 4"), ([30], 5, "1 class only")],
+    [
+        ([4, 30], 5, "label 0 .* has 4 .* at least 5 .* fewer folds"),
+        ([3, 9], 2, "at least 4 are needed; use more participants"),
+        ([30], 5, "1 class only"),
+    ],
 )
 def test_too_few_participants(counts: list[int], num_folds: int, message: str) -> None:
     with pytest.raises(CohortError, match=message):

@@ -85,3 +85,27 @@ def test_a_missing_table_is_described(tmp_path: Path) -> None:
         CohortError, match=r"image_id \(Image Data ID or Image ID\).*nearest: near\.csv lacks image_id;"
     ):
         require_table(tmp_path, "images", IMAGES)
+
+
+def test_a_data_folder_that_is_too_deep_or_too_high_is_told(tmp_path: Path) -> None:
+    put(tmp_path / "study" / "images.csv", "Image ID,Subject\n1,a\n")
+    put(tmp_path / "study" / "dictionary.csv", "x\n1\n")
+    deep = tmp_path / "study" / "ADNI" / "002_S_0001"
+    deep.mkdir(parents=True)
+    with pytest.raises(
+        CohortError, match=rf"images\.csv lies in .*: did you mean --data {tmp_path / 'study'}\?"
+    ):
+        require_table(deep, "images", IMAGES)
+    (tmp_path / "high").mkdir()
+    put(tmp_path / "high" / "more" / "study" / "list.csv", "Image ID,Subject\n1,a\n")
+    with pytest.raises(CohortError, match=rf"did you mean --data {tmp_path / 'high' / 'more' / 'study'}\?"):
+        require_table(tmp_path / "high", "images", IMAGES)
+
+
+def test_an_excel_file_in_place_of_the_table(tmp_path: Path) -> None:
+    (tmp_path / "ADNIMERGE_12Oct2024.xlsx").write_bytes(b"PK\x03\x04")
+    with pytest.raises(CohortError, match=r"ADNIMERGE_12Oct2024\.xlsx: an Excel file; .*save it as CSV"):
+        find_table(tmp_path, "adnimerge", MERGE)
+    assert find_table(tmp_path, "images", IMAGES) is None  # any name fits: it may be something else
+    with pytest.raises(CohortError, match=r"xlsx is an Excel file: if it is the table, save it as CSV"):
+        require_table(tmp_path, "images", IMAGES)

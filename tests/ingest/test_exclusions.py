@@ -46,6 +46,14 @@ def test_single_scans_and_whole_people(cohort: CohortTable, tmp_path: Path) -> N
     )
 
 
+def test_lists_of_other_programs(cohort: CohortTable, tmp_path: Path) -> None:
+    listed = tmp_path / "qc.csv"
+    listed.write_bytes(b"\xef\xbb\xbfparticipant_id;session_id;reason\r\n1;b;moved\r\n2;;all\r\n")
+    left = leave_out(cohort, read_exclusions(listed), SPEC)
+    assert left.table["participant_id"].tolist() == ["sub-1", "sub-3"]
+    assert left.warnings == ("before",)
+
+
 def test_the_digest_is_that_of_what_is_listed(tmp_path: Path) -> None:
     one = read_exclusions(put(tmp_path / "a.tsv", "participant_id", "sub-1", "sub-2"))
     same = read_exclusions(put(tmp_path / "b.tsv", "x|participant_id|session_id", "1|sub-2|", "2|sub-1|n/a"))

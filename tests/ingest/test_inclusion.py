@@ -99,3 +99,13 @@ def test_the_session_rule(rule: str, kept: list[str]) -> None:
 def test_nothing_left_is_an_error_with_the_counts() -> None:
     with pytest.raises(CohortError, match=r"T\.csv: no scan is left \(age outside 80 to 150 years: 2\)"):
         include(scans({}, {"diagnosis": "AD"}), spec(ages=AgeLimits(min=80)))
+
+
+def test_a_class_without_scans_is_told_with_the_values_that_no_class_lists() -> None:
+    cohort = include(scans({}, {"diagnosis": "ad"}, {"diagnosis": "n/a"}), spec())
+    (warning,) = cohort.warnings
+    assert warning.startswith("NO SCAN OF CLASS AD (column 'diagnosis', accepted 'AD', 'Dementia'); ")
+    assert warning.endswith("values of no class are 'ad' (1); did you mean 'AD'?")
+    (warning,) = include(scans({}, {"diagnosis": "AD", "age": "20"}), spec(ages=AgeLimits(min=60))).warnings
+    assert warning.startswith("NO SCAN OF CLASS AD")
+    assert warning.endswith("; see the inclusion flow")

@@ -57,6 +57,11 @@ def test_a_date_that_is_none_is_named(text: str) -> None:
         dates(table("1/1/2010", text), "value")
 
 
+def test_a_date_that_a_spreadsheet_wrote_is_not_guessed() -> None:
+    with pytest.raises(CohortError, match=r"row 2, .* holds '03\.01\.2006'; .* swapped day and month"):
+        dates(table("03.01.2006"), "value")
+
+
 @given(st.dates(min_value=date(1970, 1, 1), max_value=date(2069, 12, 31)))
 def test_dates_round_trip_in_every_form(day: date) -> None:
     forms = [

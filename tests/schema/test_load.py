@@ -74,6 +74,16 @@ def test_every_mistake_at_once(file: Path) -> None:
     assert message.startswith(f"{file}: ")
 
 
+def test_a_setting_without_its_group_is_suggested_with_it() -> None:
+    with pytest.raises(ConfigError, match=r"epochs: unknown key \(value 3\); did you mean 'train\.epochs'\?"):
+        load_run_config("demo", ["epochs=3"])
+
+
+def test_names_are_suggested_whatever_their_case() -> None:
+    with pytest.raises(ConfigError, match=r"cohort 'ADNI' is not shipped; did you mean 'adni'\?"):
+        load_cohort_spec("ADNI")
+
+
 def test_no_suggestion_without_a_near_name(file: Path) -> None:
     file.write_text("qqqq: 1", encoding="utf-8")
     assert "did you mean" not in refused(file, "qqqq: unknown key (value 1)")

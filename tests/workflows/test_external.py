@@ -217,6 +217,7 @@ def test_the_command(
         (["--test-cohort", "tests/tiny/cohort.yaml"], "the models train on 'tiny'; test on another cohort"),
         (["--test-data", "x"], "--test-data x: has a meaning with --test-cohort only"),
         (["--test-cohort", "ppmi", "--test-data", "x"], "'ppmi' has the classes "),
+        (["--test-cohort", "bids"], "--test-cohort bids: no data folder; give it with --test-data DIR"),
         (["--test-cohort", "bids", "--test-data", "x"], "--data x: no such folder"),
     ],
 )

@@ -1,6 +1,6 @@
 """The tables of a BIDS data set: participants.tsv, and the optional sessions and scans tables."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -33,6 +33,7 @@ _ALIASES = {
     "cdr_global": ("cdr_global",),
 }
 VALUES = tuple(_ALIASES)
+_LEVELS_UP = 3  # sub-X/ses-Y/anat
 
 
 def tables_root(root: Path) -> Path:
@@ -50,10 +51,15 @@ def tables_root(root: Path) -> Path:
         if (raw / "participants.tsv").is_file():
             return raw
     inside = sorted(entry.name for entry in root.iterdir() if (entry / "participants.tsv").is_file())
-    hint = f"; did you mean {root / inside[0]}?" if inside else "; point --data at the folder that holds it"
+    near = [*(root / name for name in inside[:1]), *_with_participants(root.absolute().parents)]
+    hint = f"; did you mean {near[0]}?" if near else "; point --data at the folder that holds it"
     raise CohortError(
         f"{root}: no participants.tsv, the table of a BIDS data set with participant_id and diagnosis{hint}"
     )
+
+
+def _with_participants(folders: Sequence[Path]) -> list[Path]:
+    return [folder for folder in folders[:_LEVELS_UP] if (folder / "participants.tsv").is_file()]
 
 
 def read_participants(folder: Path, spec: CohortSpec) -> pd.DataFrame:

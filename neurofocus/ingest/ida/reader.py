@@ -7,6 +7,7 @@ import pandas as pd
 
 from neurofocus.errors import CohortError
 from neurofocus.ingest.adni.label import label_progression, label_visits
+from neurofocus.ingest.delivered import table_elsewhere
 from neurofocus.ingest.flow import FlowStep, flow_step
 from neurofocus.ingest.ida.scans import describe_images
 from neurofocus.ingest.ida.sidecars import read_sidecars
@@ -141,8 +142,9 @@ def _refuse_without_images(root: Path, tree: IdaTree) -> None:
 def _refuse_without_tables(root: Path, tree: IdaTree, spec: CohortSpec, warnings: tuple[str, ...]) -> None:
     table = spec.tables["images"]
     wanted = ", ".join(f"{name} ({' or '.join(table.columns[name])})" for name in table.required)
+    other = "open the collection at ida.loni.usc.edu, choose Download, CSV, and put the file beside the image folders"
     raise CohortError(
         f"{root}: {len(tree.images)} images, but no image table ({' or '.join(table.files)} with columns {wanted}, in "
         f"this folder or one below) and no XML that can be used{''.join(f' ({text})' for text in warnings)}; "
-        "open the collection at ida.loni.usc.edu, choose Download, CSV, and put the file beside the image folders"
+        f"{table_elsewhere(root, table) or other}"
     )

@@ -102,15 +102,7 @@ def optional_table(root: Path, role: str, spec: CohortSpec) -> DeliveredTable | 
             f"cohort {spec.name!r}: its definition lacks 'tables.{role}'; copy it from a shipped one"
         )
     found = find_table(root, role, spec.tables[role])
-    if found is not None:
-        return replace(found, frame=found.frame.replace(_BLANK))
-    names = {f"{Path(pattern).stem}.xls*" for pattern in spec.tables[role].files}
-    sheets = sorted(path for name in names for place in (name, f"*/{name}") for path in root.glob(place))
-    if sheets:
-        raise CohortError(
-            f"{sheets[0]}: an Excel file; open it, save it as CSV (comma-separated) in the same folder, and run again"
-        )
-    return None
+    return None if found is None else replace(found, frame=found.frame.replace(_BLANK))
 
 
 def listed_sessions(table: DeliveredTable) -> pd.DataFrame:
