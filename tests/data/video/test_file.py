@@ -58,6 +58,8 @@ def check_reads(clip: Clip, reads: list[list[int]], threads: int) -> None:
             for index, frame in zip(indices, frames, strict=True):
                 assert np.array_equal(frame, reference[index]), (path.name, indices, index)
         assert video.corrupt_frames == 0
+        # Only where packets have no usable time stamps a sound file is read the slow way.
+        assert video._plain == (path.name in ("bare.h264", "h264.avi"))
 
 
 READS = st.lists(st.lists(st.integers(0, FRAMES - 1), max_size=8), min_size=1, max_size=4)
@@ -186,22 +188,27 @@ def test_very_short_clips(tmp_path: Path, count: int) -> None:
 
 
 MEMORY = """
-import resource, sys
+import sys
 from pathlib import Path
 from neurofocus.data.video.reader import open_video
 from neurofocus.data.video.source import ShortSide
+
+def peak():  # of this process alone: ru_maxrss begins at the parent's
+    return int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]) / 1024
+
 with open_video(Path(sys.argv[1])) as video:
     video.read([0], size=ShortSide(8))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak()
     video.read(range(video.num_frames), size=ShortSide(8))
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    print(peak() - before)
 """
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_does_not_grow_with_the_clip(tmp_path: Path) -> None:
-    """All 250 frames together would take 250 MiB at full size."""
+    """All 250 decoded frames together would take 124 MiB."""
     path = write_video(tmp_path / "v.mp4", frames=250, size=(480, 720), gop=100)
     run = subprocess.run(
         [sys.executable, "-c", MEMORY, str(path)], capture_output=True, text=True, check=True
     )
-    assert int(run.stdout) < 40 * 1024  # ru_maxrss is in KiB on Linux
+    assert float(run.stdout) < 40
