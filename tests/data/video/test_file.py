@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -146,14 +147,31 @@ def test_reading_one_by_one_decodes_once(clips: dict[str, Clip], monkeypatch: py
         assert total <= FRAMES
 
 
+class SeeksTooFar:
+    """A container whose index points two seconds too far."""
+
+    def __init__(self, container: Any) -> None:
+        self.container = container
+        self.seeks = 0
+
+    def seek(self, offset: int, *, stream: Any) -> None:
+        self.seeks += 1
+        self.container.seek(offset + int(2 / stream.time_base), stream=stream)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.container, name)
+
+
 def test_a_container_that_seeks_wrongly_is_read_from_the_start(
     clips: dict[str, Clip], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, reference = clips["short.mp4"]
     monkeypatch.setattr(packets, "_SEEK_FROM", 0)
     with VideoFile(path, threads=1) as video:
-        monkeypatch.setattr(video._reader, "_seek", lambda number, keys: False)
-        assert np.array_equal(video.read([50, 20], size=FullSize()), [reference[50], reference[20]])
+        wrong = SeeksTooFar(video._reader._container)
+        monkeypatch.setattr(video._reader, "_container", wrong)
+        assert np.array_equal(video.read([50, 14], size=FullSize()), [reference[50], reference[14]])
+        assert wrong.seeks == 1 and not video._plain
 
 
 def test_uneven_time_stamps_are_honest(tmp_path: Path) -> None:
