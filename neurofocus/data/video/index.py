@@ -57,8 +57,8 @@ def index_by_stamps(reader: PacketReader) -> FrameIndex | None:
     """Read a freshly opened file to its end and index it by its packets' time stamps.
 
     Returns:
-        The index, or None where the stamps cannot name the frames: some are missing or double, or they are
-        the order of the file although the codec reorders (H.264 in AVI).
+        The index, or None where the stamps cannot name the frames: some are missing or double, or they only
+        repeat the order of the file although the codec reorders (H.264 in AVI).
 
     Raises:
         VideoError: if there is no frame.
