@@ -34,7 +34,6 @@ class Decoder:
         self._strict = strict
         self._ready: deque[VideoFrame] = deque()
         self._count = 0
-        self._floor: int | None = None
 
     @property
     def next_packet(self) -> int:
@@ -43,14 +42,11 @@ class Decoder:
 
     def go_to(self, packet: int) -> None:
         """Stand before a key packet, or the first, with nothing left in the decoder."""
-        keys = self._index.keys
-        self._reader.go_to(packet, keys)
+        self._reader.go_to(packet, self._index.keys)
         self._reader.stream.codec_context.flush_buffers()
         self._ready.clear()
         self._count = 0
         self.last_stamp = None
-        # Frames shown before the key frame but stored after it refer to what was jumped over.
-        self._floor = None if keys is None else int(keys.stamps[keys.numbers.searchsorted(packet)])
 
     def next_frame(self, *, wanted: Collection[int] = (), until: int | None = None) -> VideoFrame | None:
         """Decode the next frame.
@@ -65,36 +61,32 @@ class Decoder:
         Raises:
             VideoError: at contradicting time stamps; in strict reading at the first damage.
         """
-        while True:
-            while not self._ready:
-                packet = self._reader.read()
-                if packet is not None and packet.pts is not None:
-                    before = until is not None and packet.pts < until
-                    self._allow_skipping(before and packet.pts not in wanted)
-                if not self._decode(packet) and packet is None:
-                    return None
-            frame = self._ready.popleft()
-            if self._name(frame):
-                return frame
+        while not self._ready:
+            packet = self._reader.read()
+            if packet is not None and packet.pts is not None:
+                before = until is not None and packet.pts < until
+                self._allow_skipping(before and packet.pts not in wanted)
+            if not self._decode(packet) and packet is None:
+                return None
+        frame = self._ready.popleft()
+        self._name(frame)
+        return frame
 
     def _decode(self, packet: "Packet[VideoStream] | None") -> int:
         """Hand one packet, or the end, to the decoder; return how many frames it gave."""
         try:
             frames = self._reader.stream.codec_context.decode(packet)
         except FFmpegError as error:
-            stamp = None if packet is None else packet.pts
-            if stamp is not None and not (self._floor is not None and stamp < self._floor):
-                self._count_damage(stamp, f"packet {self.next_packet - 1} is damaged ({error.strerror})")
+            if packet is not None and packet.pts is not None:
+                self._count_damage(packet.pts, f"packet {self.next_packet - 1} is damaged ({error.strerror})")
             return 0
         self._ready.extend(frames)
         return len(frames)
 
-    def _name(self, frame: VideoFrame) -> bool:
-        """Find out which frame this is; say whether it is one of the index."""
+    def _name(self, frame: VideoFrame) -> None:
+        """Find out which frame this is, and count it if it is damaged."""
         stamp = self._count if self._index.keys is None else frame.pts
         self._count += 1
-        if stamp is not None and self._floor is not None and stamp < self._floor:
-            return False
         if stamp is None or (self.last_stamp is not None and stamp <= self.last_stamp):
             raise refusal(
                 self._reader.path,
@@ -104,7 +96,6 @@ class Decoder:
         self.last_stamp = stamp
         if frame.is_corrupt:
             self._count_damage(stamp, f"the frame at time stamp {frame.pts} is damaged")
-        return True
 
     def _count_damage(self, stamp: int, seen: str) -> None:
         """Note damage, or stop at it."""

@@ -15,6 +15,8 @@ __all__ = ["is_entry"]
 
 _SLICE, _IDR, _SEI = 1, 5, 6
 _RECOVERY_POINT = 6
+# Before the first slice there are only parameters and messages. What is not found in time counts as no entry.
+_HEAD_BYTES = 8192
 _START_CODE = b"\x00\x00\x01"
 
 
@@ -22,7 +24,8 @@ def is_entry(packet: "Packet[VideoStream]", context: VideoCodecContext) -> bool:
     """Say whether every frame shown from this key packet on is decoded exactly when decoding starts with it."""
     if context.name != "h264":
         return True
-    for unit in _units(bytes(packet), context.extradata or b""):
+    head = bytes(memoryview(packet)[:_HEAD_BYTES])
+    for unit in _units(head, context.extradata or b""):
         kind = unit[0] & 31
         if kind == _IDR or (kind == _SEI and _recovers_at_once(unit[1:])):
             return True

@@ -112,9 +112,14 @@ class FrameFolder(FrameSource):
             image = Image.open(path, formats=_FORMATS)
         except UnidentifiedImageError as error:
             raise self._unreadable(index, "no picture, or its head is damaged") from error
-        except (OSError, Image.DecompressionBombError) as error:
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
             raise self._unreadable(index, f"cannot be opened ({error})") from error
-        check_frame_size(path, image.height, image.width)
+        try:
+            check_frame_size(path, image.height, image.width)
+        except VideoError:
+            self._damaged.add(index)
+            image.close()
+            raise
         return image
 
     def _load(self, image: Image.Image, index: int, size: tuple[int, int]) -> Image.Image:

@@ -57,8 +57,8 @@ def index_by_stamps(reader: PacketReader) -> FrameIndex | None:
     """Read a freshly opened file to its end and index it by its packets' time stamps.
 
     Returns:
-        The index, or None where the stamps cannot name the frames: some are missing or double, or they are
-        the order of the file although the codec reorders (H.264 in AVI).
+        The index, or None where the stamps cannot name the frames: some are missing or double, or they only
+        repeat the order of the file although the codec reorders (H.264 in AVI).
 
     Raises:
         VideoError: if there is no frame.
@@ -109,10 +109,11 @@ def index_by_count(count: int, rate: Fraction | None) -> FrameIndex:
 def _packet_table(reader: PacketReader) -> _PacketTable:
     """Read all packets."""
     table = _PacketTable([], [], [], [])
-    is_vp8 = reader.stream.codec_context.name == "vp8"
-    while (packet := reader.read()) is not None:
+    context = reader.stream.codec_context
+    is_vp8 = context.name == "vp8"
+    for packet in reader.rest():
         # The first is where any decoder starts, whatever it is.
-        if packet.is_keyframe and (not table.keys or is_entry(packet, reader.stream.codec_context)):
+        if packet.is_keyframe and (not table.keys or is_entry(packet, context)):
             table.keys.append(len(table.stamps))
         table.stamps.append(packet.pts)
         table.shown.append(not (packet.is_discard or (is_vp8 and _is_hidden(packet))))

@@ -19,6 +19,8 @@ __all__ = ["KeyPackets", "PacketReader"]
 
 # Over fewer packets reading on is cheaper than seeking.
 _SEEK_FROM = 96
+# Containers with an index of their own. In an MPEG program stream, packets have other time stamps after a seek.
+_SEEKABLE = ("mov", "matroska", "avi")
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,8 @@ class PacketReader:
 
     @property
     def format_name(self) -> str:
-        """FFmpeg's name of the container format."""
-        return self._container.format.name
+        """FFmpeg's (first) name of the container format."""
+        return self._container.format.name.split(",")[0]
 
     @property
     def announced_seconds(self) -> float:
@@ -70,19 +72,18 @@ class PacketReader:
         self._container.close()
 
     def read(self) -> "Packet[VideoStream] | None":
-        """Return the next packet, or None at the end.
-
-        Raises:
-            VideoError: after ``MAX_FRAMES`` packets.
-        """
-        packet = self._next() if self._landed is None else self._landed
-        self._landed = None
+        """Return the next packet, or None at the end."""
+        packet, self._landed = self._landed, None
         if packet is None:
-            return None
-        self.next_number += 1
-        if self.next_number > MAX_FRAMES:
-            raise refusal(self.path, f"more than {MAX_FRAMES} frames", "cut it into shorter videos")
+            packet = next(self._packets, None)
+        self.next_number += packet is not None
         return packet
+
+    def rest(self) -> "Iterator[Packet[VideoStream]]":
+        """Yield all packets from here to the end; read on only after ``go_to`` or ``reopen``."""
+        # Counting them here would cost as much as reading them.
+        self.next_number = MAX_FRAMES
+        return self._packets
 
     def go_to(self, number: int, keys: KeyPackets | None) -> None:
         """Stand before a packet; without ``keys`` only reading gets there."""
@@ -110,30 +111,41 @@ class PacketReader:
 
     def _restart(self) -> None:
         """Read from where the container stands, under number 0 until it is known better."""
-        self._packets: Iterator[Packet[VideoStream]] = self._container.demux(self.stream)
+        self._packets = self._stored()
         self._landed = None
         self.next_number = 0
 
-    def _next(self) -> "Packet[VideoStream] | None":
-        """Return the next packet that is not empty."""
+    def _stored(self) -> "Iterator[Packet[VideoStream]]":
+        """Yield the packets that are not empty, from where the container stands.
+
+        Raises:
+            VideoError: after ``MAX_FRAMES`` packets.
+        """
+        count = 0
         try:
-            return next((packet for packet in self._packets if packet.size), None)
+            for packet in self._container.demux(self.stream):
+                if packet.size:
+                    yield packet
+                    count += 1
+                    if count >= MAX_FRAMES:
+                        raise refusal(
+                            self.path, f"more than {MAX_FRAMES} frames", "cut it into shorter videos"
+                        )
         except FFmpegError as error:
             # What came before is a shorter video, and is reported as such.
             self.broken_off = error.strerror or type(error).__name__
-            return None
 
     def _seek(self, number: int, keys: KeyPackets) -> bool:
         """Try to stand at or before a key packet by the container's own index; say whether that came true."""
         place = int(keys.numbers.searchsorted(number, side="right")) - 1
-        if place < 0:
+        if place < 0 or self.format_name not in _SEEKABLE:
             return False
         try:
             self._container.seek(int(keys.stamps[place]), stream=self.stream)
         except FFmpegError:
             return False
         self._restart()
-        landed = self._next()
+        landed = next(self._packets, None)
         if landed is None or landed.pts is None:
             return False
         found = int(keys.stamps.searchsorted(landed.pts))

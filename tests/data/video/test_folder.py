@@ -132,6 +132,7 @@ def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
             video.read([1], size=FullSize())
         with pytest.raises(VideoError, match=r"3\.png: frame 2 of v: cannot be opened"):
             video.read([2], size=FullSize())
+        assert video.corrupt_frames == 2
 
 
 def test_pictures_of_other_sizes_are_scaled_to_the_first_and_reported(tmp_path: Path) -> None:
