@@ -99,7 +99,8 @@ def _cross_validate(request: RunRequest, device: torch.device) -> CrossValidatio
         with locked(lock_beside(request.out)):
             results = _finished(out, config, request.spec)
             if missing := _missing(results, config):
-                message = f"folds {', '.join(map(str, missing))} of {config.data.folds} are still to be run"
+                shown = ", ".join(map(str, missing))
+                message = f"still to be run: fold {shown} (of {config.data.folds} in all)"
                 return CrossValidationResult(out, complete=False, metrics=None, message=message)
             metrics = gather(out, run.record, config, run.setup, cases=run.cases, results=results)
     return CrossValidationResult(out, complete=True, metrics=metrics, message="all folds are done")

@@ -149,6 +149,7 @@ def run_jobs(work: FoldWork, folds: Sequence[int], folder: Path, plan: JobPlan) 
         return
     number = min(plan.workers, len(folds))
     jobs = {f"worker {index}": executor.submit(work, "next") for index in range(1, number + 1)}
+    _LOGGER.info("%d jobs started; their logs are in %s", number, folder)
     try:
         _wait(jobs)
     finally:

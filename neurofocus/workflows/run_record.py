@@ -47,16 +47,20 @@ def open_run(out: Path, config: RunConfig, *, fresh: bool) -> dict[str, Any]:
         fresh: remove an older run of ours in ``out`` first.
 
     Raises:
-        ConfigError: the folder holds something else, or a run with other settings.
+        ConfigError: the folder holds something else, or results of a run with other settings.
     """
     path = out / _RECORD
     if fresh and path.is_file():
         _remove_run(out)
     if path.is_file():
         record = _read(path)
-        _refuse_change(record["config"], config, out)
-        sweep_partial(out)
-        return record
+        changes = _changes(record["config"], config)
+        if changes and _holds_results(out):
+            raise _changed(changes, out)
+        if not changes:
+            sweep_partial(out)
+            return record
+        _remove_run(out)  # an earlier call was refused or ended before it trained: nothing is lost
     with mendable(out):
         out.mkdir(parents=True, exist_ok=True)
     if any(".nf-partial" not in entry.name for entry in out.iterdir()):
@@ -124,16 +128,26 @@ def _remove_run(out: Path) -> None:
                 entry.unlink()
 
 
-def _refuse_change(old: dict[str, Any], config: RunConfig, out: Path) -> None:
+def _holds_results(out: Path) -> bool:
+    return any(out.glob("fold-*")) or (out / "last.safetensors").exists()
+
+
+def _changes(old: dict[str, Any], config: RunConfig) -> list[str]:
+    """Return the settings that decide the numbers and differ, as "key was X, now Y"."""
     before, now = _flatten(_decisive(old)), _flatten(_decisive(config.model_dump(mode="json")))
-    changed = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
-    if changed:
-        shown = "; ".join(f"{key} was {before.get(key)!r}, now {now.get(key)!r}" for key in changed[:3])
-        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
-        raise ConfigError(
-            f"--out {out}: was started with other settings ({shown}{more}); "
-            "use the old settings to continue, --fresh to start again, or another --out"
-        )
+    return [
+        f"{key} was {before.get(key)!r}, now {now.get(key)!r}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
+    ]
+
+
+def _changed(changes: list[str], out: Path) -> ConfigError:
+    more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
+    return ConfigError(
+        f"--out {out}: was started with other settings ({'; '.join(changes[:3])}{more}); "
+        "use the old settings to continue, --fresh to start again, or another --out"
+    )
 
 
 def _decisive(config: dict[str, Any]) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def test_json(cv: Command, capsys: Shown, tiny_run: Path, tmp_path: Path) -> Non
 def test_one_fold(cv: Command, capsys: Shown, tmp_path: Path) -> None:
     assert cv("--out", tmp_path / "run", "--fold", 1, "--folds", 3, "--seed", 4) == 0
     shown = capsys.readouterr()
-    assert shown.out == f"{tmp_path / 'run'}: folds 2, 3 of 3 are still to be run\n"
+    assert shown.out == f"{tmp_path / 'run'}: still to be run: fold 2, 3 (of 3 in all)\n"
     assert "fold 1  epoch 1/2  loss " in shown.err
     record = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
     assert record["config"]["data"]["folds"] == 3

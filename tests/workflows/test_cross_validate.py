@@ -89,7 +89,7 @@ def test_folds_as_jobs_of_their_own(tmp_path: Path, tiny_run: Path, config: RunC
     first = run(config, out, fold=2)
     assert not first.complete
     assert first.metrics is None
-    assert first.message == "folds 1 of 2 are still to be run"
+    assert first.message == "still to be run: fold 1 (of 2 in all)"
     assert not (out / "predictions.tsv").exists()
     assert not (out / "fold-1").exists()
     last = run(config, out, fold=1)

@@ -134,7 +134,7 @@ def test_free_folds_are_taken_and_the_last_one_gathers(
     with held:
         result = cross_validate(config, out=out, fold="next")
         assert not result.complete
-        assert result.message == "folds 1 of 2 are still to be run"
+        assert result.message == "still to be run: fold 1 (of 2 in all)"
     assert cross_validate(config, out=out, fold="next").complete
     assert (out / "predictions.tsv").read_bytes() == (tiny_run / "predictions.tsv").read_bytes()
 

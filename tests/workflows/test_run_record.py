@@ -48,6 +48,7 @@ def test_leftovers_of_a_killed_start_are_no_obstacle(tmp_path: Path) -> None:
 
 def test_a_change_is_refused_and_named(tmp_path: Path) -> None:
     open_run(tmp_path, config(folds=5), fresh=False)
+    (tmp_path / "fold-1").mkdir()
     before = content(tmp_path)
     with pytest.raises(ConfigError, match=r"data\.folds was 5, now 3\); use the old settings") as caught:
         open_run(tmp_path, config(folds=3), fresh=False)
@@ -55,8 +56,20 @@ def test_a_change_is_refused_and_named(tmp_path: Path) -> None:
     assert content(tmp_path) == before
 
 
+def test_a_change_before_anything_was_trained_starts_again(tmp_path: Path) -> None:
+    open_run(tmp_path, config(folds=5), fresh=False)
+    (tmp_path / "folds.tsv").write_text("participant_id\n", encoding="utf-8")
+    record = open_run(tmp_path, config(folds=3), fresh=False)
+    assert record["config"]["data"]["folds"] == 3
+    assert [entry.name for entry in tmp_path.iterdir()] == ["run.json"]
+    (tmp_path / "thesis.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"'thesis\.txt', which no run has made"):
+        open_run(tmp_path, config(folds=4), fresh=False)
+
+
 def test_many_changes_are_counted(tmp_path: Path) -> None:
     open_run(tmp_path, config(), fresh=False)
+    (tmp_path / "fold-1").mkdir()
     other = RunConfig.model_validate(
         {"seed": 4, "cohort": "mine", "train": {"epochs": 3, "amp": "bf16"}, "model": {"patch_size": 96}}
     )
@@ -73,6 +86,7 @@ def test_settings_of_speed_may_change(tmp_path: Path) -> None:
 
 def test_a_setting_that_an_older_record_lacks_counts_as_a_change(tmp_path: Path) -> None:
     open_run(tmp_path, config(), fresh=False)
+    (tmp_path / "fold-1").mkdir()
     record = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
     del record["config"]["train"]["epochs"]
     (tmp_path / "run.json").write_text(json.dumps(record), encoding="utf-8")

@@ -1,7 +1,8 @@
 """Convolutions over clips whose kernels are flat in some direction, computed the way a CPU is fast at.
 
-They are `nn.Conv3d` in every other respect: same parameters, same names, same result up to rounding. Torch's own
-3-D kernel takes 1.7 to 2 times as long for a whole X3D on a CPU; on other devices it is used as it is.
+They are `nn.Conv3d` in every other respect: same parameters, same names, same result up to rounding. With
+torch's own 3-D kernels a whole X3D takes 1.3 to 1.8 times as long on a CPU (`benchmarks/x3d_convolutions.py`); on
+other devices they are used as they are.
 """
 
 from torch import Tensor, nn

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from neurofocus.data.fingerprint import Fingerprint
 from neurofocus.data.fingerprint_cache import fingerprint_all
@@ -22,6 +21,7 @@ from neurofocus.ingest.checks.overlaps import refuse_shared_studies
 from neurofocus.ingest.labels import suggest
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.tables import MISSING, read_tsv
+from neurofocus.workflows.progress import ScanProgress
 
 __all__ = ["CheckedCohort", "check_cohort_file", "check_table", "fingerprint_table"]
 
@@ -112,14 +112,9 @@ def fingerprint_table(table: pd.DataFrame, jobs: int) -> dict[str, Fingerprint]:
     Raises:
         CohortError: naming the scans that cannot be read, first few and count.
     """
-    bar = tqdm(total=table["path"].nunique(), desc="checking scans", unit="scan", disable=None, leave=False)
-
-    def advance(done: int, total: int) -> None:
-        bar.update(done - bar.n)
-
-    with bar, mendable(cache_dir()):
+    with ScanProgress(table["path"].nunique(), "checking") as progress, mendable(cache_dir()):
         scans = dict(zip(table["path"], table["orientation"], strict=True))
-        prints = fingerprint_all(scans, cache_dir() / "fingerprints", jobs=jobs, progress=advance)
+        prints = fingerprint_all(scans, cache_dir() / "fingerprints", jobs=jobs, progress=progress.reach)
     if prints.failures:
         owners = table.drop_duplicates("path").set_index("path")["participant_id"]
         shown = [f"{owners[path]}: {reason}" for path, reason in list(prints.failures.items())[:_SHOWN]]

@@ -3,13 +3,10 @@
 import json
 import logging
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Never
 
 import pandas as pd
-from tqdm import tqdm
 
 from neurofocus.data.folds import Folds
 from neurofocus.data.frames import FrameGrid, frame_grid
@@ -24,6 +21,7 @@ from neurofocus.simulate.cohort import ensure_simulated
 from neurofocus.tables import write_tsv
 from neurofocus.workflows.cohort.check import check_table, fingerprint_table
 from neurofocus.workflows.cohort.source import CohortSource, read_cohort, saved_or_new_folds
+from neurofocus.workflows.progress import ScanProgress
 
 __all__ = ["CohortSetup", "find_data", "prepare_scans", "prepare_table", "says_synthetic", "set_up_cohort"]
 
@@ -76,6 +74,11 @@ def find_data(spec: CohortSpec, data: Path | None) -> Path:
         with mendable(cache_dir()):
             return ensure_simulated(spec, cache_dir())
     is_table = data.suffix.lower() in _TABLES
+    if data.is_file() and not is_table:
+        raise CohortError(
+            f"--data {data}: {data.suffix or 'a file without an ending'} is no table; save it as .csv or .tsv, or give "
+            "the folder that holds the cohort"
+        )
     if not data.is_dir() and not (is_table and data.is_file()):
         kind = "file" if is_table else "folder"
         raise CohortError(
@@ -139,15 +142,14 @@ def prepare_table(table: pd.DataFrame, config: RunConfig) -> tuple[list[Prepared
     )
 
     grid = frame_grid(config.prepare, config.model.frame_size)
-    bar = tqdm(total=len(table), desc="preparing scans", unit="scan", disable=None)
-    with bar, mendable(cache_dir()):
+    with ScanProgress(len(table), "preparing") as progress, mendable(cache_dir()):
         prepared = prepare_cohort(
             table,
             config.prepare,
             grid=grid,
             cache_folder=cache_dir() / "prepared",
             jobs=config.data.prepare_jobs,
-            progress=_advance(bar),
+            progress=progress.reach,
         )
     if prepared.failures:
         reasons = "; ".join(f"{who}: {why}" for who, why in prepared.failures[:5])
@@ -166,13 +168,6 @@ def says_synthetic(root: Path) -> bool:
         return "SYNTHETIC" in str(description["Name"])
     except (OSError, ValueError, KeyError, TypeError):  # the file is optional for reading
         return False
-
-
-def _advance(bar: "tqdm[Never]") -> Callable[[int, int], None]:
-    def update(done: int, total: int) -> None:
-        bar.update(done - bar.n)
-
-    return update
 
 
 def _below(path: Path, root: Path) -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from tqdm import tqdm
 
 from neurofocus.data.frames import frame_grid
 from neurofocus.errors import CohortError, ConfigError
@@ -25,6 +24,7 @@ from neurofocus.workflows.preparation.files import ScanPlace, open_dataset, reco
 from neurofocus.workflows.preparation.pool import run_scans
 from neurofocus.workflows.preparation.quality_table import quality_table
 from neurofocus.workflows.preparation.scan import ScanJob, ScanOutcome, prepare_scan
+from neurofocus.workflows.progress import ScanProgress
 
 __all__ = ["PreparationResult", "prepare_cohort_files"]
 
@@ -160,11 +160,10 @@ def _remove_strangers(out: Path, places: Sequence[ScanPlace]) -> None:
 def _run(jobs: list[ScanJob], processes: int) -> list[ScanOutcome]:
     """Return what came of every scan, in the order of the table."""
     found: dict[int, ScanOutcome] = {}
-    bar = tqdm(total=len(jobs), desc="preparing scans", unit="scan", disable=None)
-    with bar, mendable(cache_dir()):
+    with ScanProgress(len(jobs), "preparing") as progress, mendable(cache_dir()):
         for position, outcome in run_scans(prepare_scan, jobs, jobs=processes, killed=_KILLED):
             found[position] = outcome
-            bar.update(1)
+            progress.reach(len(found))
     return [found[position] for position in range(len(jobs))]
 
 

@@ -116,6 +116,10 @@ def _precision(metrics: Mapping[str, Any]) -> list[str]:
     if pooled["low"] is None:
         return []
     half = 100 * (pooled["high"] - pooled["low"]) / 2
+    if half == 0:
+        return [
+            "All scans got the same answer, so the interval has no width and says nothing about precision."
+        ]
     precision = (
         f"With {metrics['n_subjects']} people, balanced accuracy is known to about ±{half:.0f} percentage points. "
         "A smaller gap to a figure from elsewhere is within the noise."

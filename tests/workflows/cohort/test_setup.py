@@ -40,8 +40,11 @@ def test_given_data_win(spec: CohortSpec, tmp_path: Path) -> None:
 
 def test_data_that_are_not_there(tmp_path: Path, spec: CohortSpec) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
-    for data in (tmp_path / "absent", tmp_path / "file"):
-        with pytest.raises(CohortError, match=r"--data .*: no such folder"):
+    for data, words in (
+        (tmp_path / "absent", "no such folder"),
+        (tmp_path / "file", "without an ending is no table"),
+    ):
+        with pytest.raises(CohortError, match=rf"--data .*: .*{words}"):
             find_data(spec, data)
     with pytest.raises(CohortError, match="cohort 'bids': no data folder; give it with --data DIR"):
         find_data(load_cohort_spec("bids"), None)

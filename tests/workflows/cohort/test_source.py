@@ -207,7 +207,7 @@ def test_one_site_out_at_a_time(
     with pytest.raises(ConfigError, match=r"--fold 4: accepted are 1 to 3"):
         run(config, out, data=data, fold=4)
     assert not out.exists()
-    assert run(config, out, data=data, fold=2).message == "folds 1, 3 of 3 are still to be run"
+    assert run(config, out, data=data, fold=2).message == "still to be run: fold 1, 3 (of 3 in all)"
     result = run(config, out, data=data)
     assert result.complete
     assert result.metrics is not None
@@ -327,6 +327,7 @@ def test_scans_left_out_by_hand(tiny_cohort: Path, tiny_config: Path, tmp_path: 
     record = (tmp_path / "run" / "run.json").read_text(encoding="utf-8")
     assert '"exclude": "sha256:' in record
     assert str(tmp_path) not in record
+    (tmp_path / "run" / "fold-1").mkdir()
     listed.write_text("participant_id\nsub-SIM004\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"started with other settings \(data\.exclude was 'sha256:"):
         set_up_run(request_run(config, out=tmp_path / "run"))
