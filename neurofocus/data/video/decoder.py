@@ -34,6 +34,13 @@ class Decoder:
         self._strict = strict
         self._ready: deque[VideoFrame] = deque()
         self._count = 0
+        self._drained = False
+        self._cut = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing comes any more before ``go_to``, or not every frame."""
+        return self._cut or (self._drained and not self._ready)
 
     @property
     def next_packet(self) -> int:
@@ -46,14 +53,19 @@ class Decoder:
         self._reader.stream.codec_context.flush_buffers()
         self._ready.clear()
         self._count = 0
+        self._drained = self._cut = False
         self.last_stamp = None
 
-    def next_frame(self, *, wanted: Collection[int] = (), until: int | None = None) -> VideoFrame | None:
+    def next_frame(
+        self, *, wanted: Collection[int] = (), until: int | None = None, stop: int | None = None
+    ) -> VideoFrame | None:
         """Decode the next frame.
 
         Args:
             wanted: Stamps of the frames that must not be left out.
             until: Frames before this stamp that are not wanted may be left out.
+            stop: Behind this packet nothing is decoded: the frames under way are let out at once, and only
+                ``go_to`` leads on.
 
         Returns:
             The frame, or None at the end of the file.
@@ -62,26 +74,26 @@ class Decoder:
             VideoError: at contradicting time stamps; in strict reading at the first damage.
         """
         while not self._ready:
-            packet = self._reader.read()
+            if self._drained:
+                return None
+            self._cut = stop is not None and self.next_packet > stop
+            packet = None if self._cut else self._reader.read()
             if packet is not None and packet.pts is not None:
                 before = until is not None and packet.pts < until
                 self._allow_skipping(before and packet.pts not in wanted)
-            if not self._decode(packet) and packet is None:
-                return None
+            self._decode(packet)
+            self._drained = packet is None
         frame = self._ready.popleft()
         self._name(frame)
         return frame
 
-    def _decode(self, packet: "Packet[VideoStream] | None") -> int:
-        """Hand one packet, or the end, to the decoder; return how many frames it gave."""
+    def _decode(self, packet: "Packet[VideoStream] | None") -> None:
+        """Hand one packet, or the end, to the decoder and keep the frames that it gives."""
         try:
-            frames = self._reader.stream.codec_context.decode(packet)
+            self._ready.extend(self._reader.stream.codec_context.decode(packet))
         except FFmpegError as error:
             if packet is not None and packet.pts is not None:
                 self._count_damage(packet.pts, f"packet {self.next_packet - 1} is damaged ({error.strerror})")
-            return 0
-        self._ready.extend(frames)
-        return len(frames)
 
     def _name(self, frame: VideoFrame) -> None:
         """Find out which frame this is, and count it if it is damaged."""

@@ -114,29 +114,41 @@ class VideoFile(FrameSource):
     def _read_sorted(self, numbers: list[int], out: list[list[Frames]]) -> None:
         wanted = frozenset(self._index.stamps[numbers].tolist())
         last = int(self._index.stamps[numbers[-1]])
-        for number, places in zip(numbers, out, strict=True):
-            frame = self._fetch(number, wanted, last)
+        for number, after, places in zip(numbers, [*numbers[1:], None], out, strict=True):
+            frame = self._fetch(number, wanted, until=last, after=after)
             self._upright.write(frame, places[0])
             for place in places[1:]:
                 place[...] = places[0]
 
-    def _fetch(self, number: int, wanted: Collection[int] = (), until: int | None = None) -> VideoFrame:
+    def _fetch(
+        self,
+        number: int,
+        wanted: Collection[int] = (),
+        *,
+        until: int | None = None,
+        after: int | None = None,
+    ) -> VideoFrame:
         """Decode one frame, from where the decoder stands or from a key frame if that is less work.
 
-        Before stamp ``until``, frames that are not ``wanted`` may be left out.
+        Before stamp ``until``, frames that are not ``wanted`` may be left out; ``after`` is the frame fetched next.
         """
         stamp = int(self._index.stamps[number])
         if self._current is not None and self._decoder.last_stamp == stamp:
             return self._current
         start = int(self._index.starts[0 if self._plain else number])
         last = self._decoder.last_stamp
-        # Frames in flight in other threads are lost by a jump.
-        if (last is not None and stamp <= last) or start - self._decoder.next_packet >= self._threads:
+        passed = self._decoder.ended or (last is not None and stamp <= last)
+        if passed or self._is_worth_a_jump(start, self._decoder.next_packet):
             self._decoder.go_to(start)
-        self._current = self._decode_to(stamp, wanted, None if self._plain else until)
-        if self._current is None and not self._plain:
-            self._start_plainly()
-            self._current = self._decode_to(stamp, wanted, None)
+        if self._plain:
+            self._current = self._decode_to(stamp)
+        else:
+            stop = int(self._index.packets[number])
+            leaves = after is not None and self._is_worth_a_jump(int(self._index.starts[after]), stop + 1)
+            self._current = self._decode_to(stamp, wanted, until=until, stop=stop if leaves else None)
+            if self._current is None:
+                self._start_plainly()
+                self._current = self._decode_to(stamp)
         if self._current is None:
             raise refusal(self.path, f"{self._name(number)} cannot be decoded", _COPY_AGAIN)
         return self._current
@@ -153,9 +165,15 @@ class VideoFile(FrameSource):
         self._decoder = Decoder(self._reader, self._index, strict=self._strict)
         self._decoder.go_to(int(self._index.starts[0]))
 
-    def _decode_to(self, stamp: int, wanted: Collection[int], until: int | None) -> VideoFrame | None:
+    def _is_worth_a_jump(self, start: int, next_packet: int) -> bool:
+        """Say whether to leave out packets up to a start; frames under way in other threads are lost by it."""
+        return start - next_packet >= self._threads
+
+    def _decode_to(
+        self, stamp: int, wanted: Collection[int] = (), *, until: int | None = None, stop: int | None = None
+    ) -> VideoFrame | None:
         """Decode until a frame is found; return None if the file goes past it."""
-        while (frame := self._decoder.next_frame(wanted=wanted, until=until)) is not None:
+        while (frame := self._decoder.next_frame(wanted=wanted, until=until, stop=stop)) is not None:
             last = self._decoder.last_stamp
             if last is not None and last >= stamp:
                 return frame if last == stamp else None

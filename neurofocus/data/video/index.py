@@ -28,6 +28,7 @@ class FrameIndex:
         stamps: What tells a decoded frame from every other [N], increasing: its presentation time stamp, or
             its number where the file has no reliable ones.
         seconds: When each frame is shown, after the first [N].
+        packets: The packet that holds each frame [N]; those it needs are stored before it.
         starts: The packet from which decoding reaches each frame, a key packet or the first [N].
         keys: Where decoding may start; None where time stamps do not name the frames.
         damaged: Stamps of packets that the container marks as damaged.
@@ -37,6 +38,7 @@ class FrameIndex:
 
     stamps: NDArray[np.int64]
     seconds: NDArray[np.float64]
+    packets: NDArray[np.int64]
     starts: NDArray[np.int64]
     keys: KeyPackets | None = None
     damaged: frozenset[int] = frozenset()
@@ -88,6 +90,7 @@ def index_by_stamps(reader: PacketReader) -> FrameIndex | None:
     return FrameIndex(
         stamps=times[frames],
         seconds=(times[frames] - times[frames[0]]) * tick,
+        packets=frames,
         starts=keys[np.maximum(earlier - 1, 0)],
         keys=KeyPackets(keys, times[keys]),
         damaged=frozenset(times[damaged].tolist()),
@@ -102,6 +105,7 @@ def index_by_count(count: int, rate: Fraction | None) -> FrameIndex:
     return FrameIndex(
         stamps=numbers,
         seconds=numbers / (float(rate) if rate else math.nan),
+        packets=numbers,
         starts=np.zeros(count, dtype=np.int64),
     )
 

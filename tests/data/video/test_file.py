@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,14 @@ CLIPS: dict[str, tuple[str, int, dict[str, str]]] = {
     "all-key.avi": ("mjpeg", 1, {}),
     "one-key.gif": ("gif", 1, {}),
 }
-Clip = tuple[Path, list[Pixels]]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A file and what a plain decode of it gives, which no failing test should print."""
+
+    path: Path
+    reference: list[Pixels] = field(repr=False)
 
 
 @pytest.fixture(scope="module")
@@ -45,12 +53,12 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Clip]:
     made = {}
     for name, (codec, gop, options) in CLIPS.items():
         path = write_video(folder / name, frames=FRAMES, codec=codec, gop=gop, options=options)
-        made[name] = (path, decoded(path))
+        made[name] = Clip(path, decoded(path))
     return made
 
 
 def check_reads(clip: Clip, reads: list[list[int]], threads: int) -> None:
-    path, reference = clip
+    path, reference = clip.path, clip.reference
     with VideoFile(path, threads=threads) as video:
         assert video.num_frames == len(reference)
         for indices in reads:
@@ -87,7 +95,7 @@ def test_seeking_changes_no_frame(clips: dict[str, Clip], name: str, reads: list
 @pytest.mark.parametrize("name", CLIPS)
 def test_frames_come_in_the_order_they_are_shown(clips: dict[str, Clip], name: str) -> None:
     """The oracle is what the pictures say of themselves, not another decode."""
-    with VideoFile(clips[name][0]) as video:
+    with VideoFile(clips[name].path) as video:
         numbers = [number_of(frame) for frame in video.read(range(FRAMES), size=FullSize())]
         assert numbers == list(range(FRAMES))
         backwards = [
@@ -100,7 +108,7 @@ def test_frames_come_in_the_order_they_are_shown(clips: dict[str, Clip], name: s
 
 
 def test_order_and_repeats_are_those_asked_for(clips: dict[str, Clip]) -> None:
-    with VideoFile(clips["short.mp4"][0]) as video:
+    with VideoFile(clips["short.mp4"].path) as video:
         frames = video.read([40, 3, 40, 7, 3], size=ShortSide(24))
         assert [number_of(frame) for frame in frames] == [40, 3, 40, 7, 3]
         assert frames.shape == (5, 24, 32, 3) and frames.dtype == np.uint8
@@ -125,14 +133,14 @@ def packets_decoded(video: VideoFile, monkeypatch: pytest.MonkeyPatch, indices: 
 
 def test_only_what_is_needed_is_decoded(clips: dict[str, Clip], monkeypatch: pytest.MonkeyPatch) -> None:
     """Frame 48 of a clip with key frames every 6 is one itself; its neighbours in the decoder are its delay."""
-    with VideoFile(clips["short.mp4"][0], threads=1) as video:
+    with VideoFile(clips["short.mp4"].path, threads=1) as video:
         assert packets_decoded(video, monkeypatch, [48]) <= 6
-    with VideoFile(clips["all-key.avi"][0], threads=1) as video:
+    with VideoFile(clips["all-key.avi"].path, threads=1) as video:
         assert packets_decoded(video, monkeypatch, [10, 20, 59]) == 3
 
 
 def test_reading_one_by_one_decodes_once(clips: dict[str, Clip], monkeypatch: pytest.MonkeyPatch) -> None:
-    with VideoFile(clips["long.mp4"][0], threads=1) as video:
+    with VideoFile(clips["long.mp4"].path, threads=1) as video:
         total = 0
         decode = video._decoder._decode
 
@@ -165,7 +173,7 @@ class SeeksTooFar:
 def test_a_container_that_seeks_wrongly_is_read_from_the_start(
     clips: dict[str, Clip], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, reference = clips["short.mp4"]
+    path, reference = clips["short.mp4"].path, clips["short.mp4"].reference
     monkeypatch.setattr(packets, "_SEEK_FROM", 0)
     with VideoFile(path, threads=1) as video:
         wrong = SeeksTooFar(video._reader._container)
