@@ -21,8 +21,6 @@ from neurofocus.schema.model import ModelConfig
 
 __all__ = ["UniAdaFocus"]
 
-_STRIDE = 32  # of every encoder
-
 
 class UniAdaFocus(nn.Module):
     """The whole network.
@@ -51,7 +49,7 @@ class UniAdaFocus(nn.Module):
             global_channels,
             channels=config.spatial_policy.channels,
             num_frames=config.num_glance_frames,
-            map_size=-(-(config.glance_size or config.frame_size) // _STRIDE),
+            map_size=-(-(config.glance_size or config.frame_size) // self.global_encoder.stride),
             scope=config.spatial_policy.scope,
         )
         self.temporal_policy = (

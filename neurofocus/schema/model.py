@@ -17,7 +17,7 @@ __all__ = [
     "without_initial_weights",
 ]
 
-EncoderName = Literal["mobilenet_v2", "resnet18", "resnet34", "resnet50", "efficientnet_lite0"]
+EncoderName = Literal["mobilenet_v2", "resnet18", "resnet34", "resnet50", "efficientnet_lite0", "compact"]
 
 
 class EncoderConfig(Settings):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from neurofocus.errors import ConfigError
+from neurofocus.model.encoders.compact import Compact
 from neurofocus.model.encoders.efficientnet_lite import EfficientNetLite0
 from neurofocus.model.encoders.mobilenet import MobileNetV2
 from neurofocus.model.encoders.protocol import Encoder
@@ -27,6 +28,7 @@ _ENCODERS: dict[EncoderName, Callable[[int, float], Encoder]] = {
     "resnet18": lambda in_channels, width: ResNet(in_channels, depth=18, width=width),
     "resnet34": lambda in_channels, width: ResNet(in_channels, depth=34, width=width),
     "resnet50": lambda in_channels, width: ResNet(in_channels, depth=50, width=width),
+    "compact": lambda in_channels, width: Compact(in_channels, width=width),
     "efficientnet_lite0": _efficientnet_lite0,
 }
 

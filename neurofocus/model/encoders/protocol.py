@@ -10,15 +10,17 @@ __all__ = ["Encoder", "initialise_"]
 
 
 class Encoder(nn.Module, ABC):
-    """Images in, a feature map at one thirty-second of their side out.
+    """Images in, a feature map out.
 
     Attributes:
         out_channels: D, the channels of the feature map.
+        stride: pixels of an image a cell of the map, each side.
         stem_key: the name of the first convolution's weight.
         head_prefixes: names that an ImageNet state has and a feature extractor drops.
     """
 
     out_channels: int
+    stride: ClassVar[int] = 32
     stem_key: ClassVar[str]
     head_prefixes: ClassVar[tuple[str, ...]]
 
