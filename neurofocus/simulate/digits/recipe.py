@@ -79,8 +79,8 @@ class Difficulty:
 
 
 DIFFICULTIES = (
-    Difficulty("easy", present=0.5, side=(0.25, 0.36), hidden=0.1),
-    Difficulty("hard", present=0.25, side=(0.15, 0.21), hidden=0.6),
+    Difficulty("easy", present=1 / 3, side=(0.19, 0.27), hidden=0.25),
+    Difficulty("hard", present=0.25, side=(0.14, 0.19), hidden=0.7),
 )
 
 

@@ -93,7 +93,7 @@ def test_tables_agree_with_the_folders(root: Path) -> None:
         assert (videos.set_index("path").num_evidence_frames == counts.reindex(videos.path)).all()
     truth = read_truth(root, "test")
     hard = np.array([kind == "hard" for kind in truth.difficulty])
-    assert set(truth.present[hard].sum(1)) == {6} and set(truth.present[~hard].sum(1)) == {12}
+    assert set(truth.present[hard].sum(1)) == {6} and set(truth.present[~hard].sum(1)) == {8}
 
 
 def test_parts_share_no_handwritten_image(root: Path) -> None:

@@ -32,7 +32,7 @@ def test_a_video_is_what_its_kind_promises(index: int) -> None:
     (scene,) = draw_scenes(CONFIG, "train", index)
     kind = {difficulty.name: difficulty for difficulty in DIFFICULTIES}[scene.difficulty]
     frames = np.flatnonzero(scene.present)
-    assert len(frames) == kind.present * CONFIG.num_frames
+    assert len(frames) == round(kind.present * CONFIG.num_frames)
     assert frames[-1] - frames[0] + 1 == len(frames)  # consecutive
     np.testing.assert_array_equal(scene.target.opacity > 0, scene.present)
     assert (scene.hidden[~scene.present] == 0).all()
