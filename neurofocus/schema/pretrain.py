@@ -10,7 +10,7 @@ __all__ = ["PretrainConfig"]
 class PretrainConfig(Settings):
     """Optimisation on stills whose object's box is known, with AdamW and a cosine schedule."""
 
-    epochs: int = Field(8, ge=1)
+    epochs: int = Field(6, ge=1)
     batch_size: int = Field(64, ge=2, description="stills")
     learning_rate: float = Field(0.004, gt=0)
     weight_decay: float = Field(0.01, ge=0)
