@@ -18,7 +18,15 @@ __all__ = [
 ]
 
 EncoderName = Literal[
-    "mobilenet_v2", "resnet18", "resnet34", "resnet50", "efficientnet_lite0", "x3d_s", "x3d_m", "x3d_l"
+    "mobilenet_v2",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "efficientnet_lite0",
+    "compact",
+    "x3d_s",
+    "x3d_m",
+    "x3d_l",
 ]
 _SHIFTABLE: tuple[EncoderName, ...] = ("mobilenet_v2", "resnet18", "resnet34", "resnet50")
 _OF_CLIPS: tuple[EncoderName, ...] = ("x3d_s", "x3d_m", "x3d_l")

@@ -6,8 +6,8 @@ run that was killed at any moment continues at the last finished epoch and ends 
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,23 +23,22 @@ from neurofocus.errors import NeurofocusError
 from neurofocus.model.build import Model
 from neurofocus.model.draws import Draws
 from neurofocus.schema.run import TrainConfig
-from neurofocus.training.diagnostics import DIAGNOSTICS, policy_diagnostics
 from neurofocus.training.distributed import BatchShare, is_main, part, sum_gradients
 from neurofocus.training.ema import WeightAverage
 from neurofocus.training.inference import model_frames, predict_logits, quiet_engine
-from neurofocus.training.losses import LossTerms, training_loss
+from neurofocus.training.losses import training_loss
 from neurofocus.training.optim import build_optimizer, learning_rate_factor, set_learning_rates
 from neurofocus.training.progress import EpochProgress, ScalarLog
 from neurofocus.training.reproducible import Precision
 from neurofocus.training.shared_batch_norm import share_batch_norms
 from neurofocus.training.state import EpochRecord, SavedState, TrainingState
+from neurofocus.training.tally import TERMS, EpochTally
 from neurofocus.training.validation import class_weights, validation_loss
 
 __all__ = ["LAST_CHECKPOINT", "DivergedError", "FoldTraining", "train_fold"]
 
 LAST_CHECKPOINT = "last.safetensors"
 _LOGGER = logging.getLogger("neurofocus.training")
-_TERMS = tuple(entry.name for entry in fields(LossTerms) if entry.name not in ("logits", "decision"))
 
 
 class DivergedError(NeurofocusError):
@@ -162,7 +161,7 @@ def _begin_epoch(engine: Engine, state: TrainingState, job: FoldTraining) -> Non
     dataset.set_epoch(epoch)
     sampler.set_epoch(epoch)
     set_learning_rates(state.optimizer, learning_rate_factor(epoch, job.config))
-    engine.state.losses, engine.state.diagnostics = [], []
+    engine.state.tally = EpochTally()
 
 
 def _make_step(state: TrainingState, job: FoldTraining, weights: Tensor | None) -> Any:
@@ -187,12 +186,10 @@ def _make_step(state: TrainingState, job: FoldTraining, weights: Tensor | None) 
                 class_weights=on_device,
                 draws=draws,
             )
-        values = share.values(terms, _TERMS)
+        values = share.values(terms, TERMS)
         _require_finite(values[0], f"training loss in epoch {epoch + 1}, iteration {iteration + 1}", job)
         _update(state, share.total(terms), job.config.grad_clip)
-        engine.state.losses.append(values)
-        found = policy_diagnostics(terms.decision, state.model.config.frame_size)
-        engine.state.diagnostics.append([found[name] for name in DIAGNOSTICS if found])
+        engine.state.tally.add(values, terms.decision, state.model.config)
         return values[0]
 
     return step
@@ -233,8 +230,8 @@ def _finish_epoch(
         record = EpochRecord(
             epoch=epoch + 1,
             learning_rate_factor=learning_rate_factor(epoch, job.config),
-            losses=_means(_TERMS, engine.state.losses),
-            diagnostics=_means(DIAGNOSTICS, engine.state.diagnostics),
+            losses=engine.state.tally.mean_losses(),
+            diagnostics=engine.state.tally.mean_diagnostics(),
             validation_loss=loss,
             measures=measures,
         )
@@ -242,12 +239,6 @@ def _finish_epoch(
     if is_main():
         state.save(job.folder / LAST_CHECKPOINT, job.identity)
     return record
-
-
-def _means(names: Sequence[str], rows: list[list[float]]) -> dict[str, float]:
-    """Return the mean of each named column; rows without columns have none."""
-    columns = zip(*rows, strict=True)
-    return {name: math.fsum(column) / len(rows) for name, column in zip(names, columns, strict=False)}
 
 
 def _validate(

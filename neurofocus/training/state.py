@@ -26,7 +26,7 @@ class EpochRecord:
         epoch: counted from 1.
         learning_rate_factor: share of the peak learning rates.
         losses: mean of ``total`` and of every term of Eq. 22 over the epoch.
-        diagnostics: of the policy in training, mean over the epoch; see `policy_diagnostics`.
+        diagnostics: of the policy in training, mean over the epoch; see `PolicyDiagnostics`.
         validation_loss: cross-entropy of the last step on the inner validation part; None without one.
         measures: others on the same part, by name; None where undefined.
     """

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from neurofocus.errors import ConfigError
+from neurofocus.model.encoders.compact import Compact
 from neurofocus.model.encoders.efficientnet_lite import EfficientNetLite0
 from neurofocus.model.encoders.mobilenet import MobileNetV2
 from neurofocus.model.encoders.protocol import Encoder
@@ -47,6 +48,7 @@ _ENCODERS: dict[EncoderName, Callable[[int, EncoderConfig], Encoder]] = {
     "resnet18": _resnet(18),
     "resnet34": _resnet(34),
     "resnet50": _resnet(50),
+    "compact": lambda in_channels, config: Compact(in_channels, width=config.width),
     "efficientnet_lite0": _efficientnet_lite0,
     "x3d_s": _x3d("s"),
     "x3d_m": _x3d("m"),

@@ -12,11 +12,11 @@ from neurofocus.schema.model import EncoderConfig, EncoderName
 
 @pytest.mark.parametrize("name", get_args(EncoderName))
 @pytest.mark.parametrize("in_channels", [1, 3])
-def test_every_name_gives_maps_at_a_thirty_second(name: EncoderName, in_channels: int) -> None:
+def test_every_name_gives_maps_at_its_stride(name: EncoderName, in_channels: int) -> None:
     encoder = build_encoder(EncoderConfig(name=name), in_channels).eval()
     with torch.no_grad():
         maps = encoder(torch.randn(2, in_channels, 64, 96))
-    assert maps.shape == (2, encoder.out_channels, 2, 3)
+    assert maps.shape == (2, encoder.out_channels, 64 // encoder.stride, 96 // encoder.stride)
     assert encoder.get_parameter(encoder.stem_key).shape[1] == in_channels
 
 
