@@ -14,16 +14,17 @@ from torch import Tensor
 from neurofocus.data.loaders import evaluation_loader, training_loader
 from neurofocus.data.seeds import derive_seed
 from neurofocus.data.video.dataset import VideoDataset
-from neurofocus.errors import ConfigError
+from neurofocus.errors import ConfigError, VideoError
 from neurofocus.evaluation.video.metrics import average_precisions, top_k_hits
 from neurofocus.evaluation.video.scores import score_videos
-from neurofocus.model.build import Model, build_model
+from neurofocus.model.build import build_model
+from neurofocus.schema.load import with_settings
 from neurofocus.schema.run import RunConfig
 from neurofocus.tables import write_tsv
 from neurofocus.training.distributed import is_main, main_first, part
 from neurofocus.training.engine import LAST_CHECKPOINT, FoldTraining, train_fold
 from neurofocus.training.reproducible import reproducible
-from neurofocus.training.state import TrainingState, load_saved
+from neurofocus.training.state import load_saved
 from neurofocus.workflows.folds.lock import LOCK_SECONDS, alone_in
 from neurofocus.workflows.folds.record import history_table
 from neurofocus.workflows.run_record import config_hash, open_run
@@ -56,7 +57,8 @@ def fitted(config: RunConfig, data: VideoData) -> RunConfig:
     """Return the configuration with the data set's name and number of classes.
 
     Raises:
-        ConfigError: it is no configuration for videos, or mirrors clips of a data set whose labels forbid it.
+        ConfigError: it is no configuration for videos, mirrors clips of a data set whose labels forbid it, or does not
+            fit the number of classes.
     """
     if config.model.frame_channels != 3:
         raise ConfigError(
@@ -68,8 +70,8 @@ def fitted(config: RunConfig, data: VideoData) -> RunConfig:
             f"video.flip is horizontal, but labels of {data.spec.name} tell left from right; "
             "add --set video.flip=none, or use labelmap with video.flip_labels"
         )
-    model = config.model.model_copy(update={"num_classes": data.table.num_classes})
-    return config.model_copy(update={"model": model, "dataset": data.spec.name})
+    fitting = {"model.num_classes": data.table.num_classes, "dataset": data.spec.name}
+    return with_settings(config, fitting, f"{data.root}: has {data.table.num_classes} classes")
 
 
 def train_videos(
@@ -95,9 +97,15 @@ def train_videos(
         record = open_run(out, config, fresh=fresh and is_main())
     identity = {"settings": config_hash(config), "clips": data.digest()}
     with alone_in(out, _STREAM, LOCK_SECONDS):
-        state = _train(config, data, out, identity, device=device)
-        state.model.load_state_dict(state.best_weights)
-        found = evaluate_videos(state.model, data, data.scored_split, config)
+        saved = load_saved(out / LAST_CHECKPOINT, identity)
+        threads = int(saved.identity["threads"]) if saved else config.threads or torch.get_num_threads()
+        with reproducible(threads=threads, deterministic=config.train.deterministic):
+            torch.manual_seed(derive_seed("weights", config.seed, _STREAM))
+            model = build_model(config.model).to(device)
+            job = _job(config, data, out, {**identity, "threads": threads})
+            state = train_fold(model, job, saved)
+            model.load_state_dict(state.best_weights)
+            found = evaluate_videos(model, data, data.scored_split, config)
         files: dict[str, Path] = {}
         with main_first():
             if is_main():
@@ -107,34 +115,38 @@ def train_videos(
     return VideoRun(out, found, files)
 
 
-def _train(
-    config: RunConfig, data: VideoData, out: Path, identity: dict[str, Any], *, device: torch.device
-) -> TrainingState:
+def _job(config: RunConfig, data: VideoData, out: Path, identity: dict[str, Any]) -> FoldTraining:
+    """Return the training.
+
+    Raises:
+        VideoError: there are too few clips.
+        ConfigError: the share to hold out leaves none on one side.
+    """
     training, held = data.hold_out(config.video.validation_fraction, config.seed)
+    if len(training) < 2:
+        raise VideoError(
+            f"{data.root}: only {len(training)} clip is there to train on; at least two are needed for batch "
+            "normalisation: add clips"
+        )
     _tell(data, training, held)
-    saved = load_saved(out / LAST_CHECKPOINT, identity)
-    threads = int(saved.identity["threads"]) if saved else config.threads or torch.get_num_threads()
     batch, workers = config.train.batch_size, config.data.num_workers
     stream = (config.seed, _STREAM)
-    with reproducible(threads=threads, deterministic=config.train.deterministic):
-        torch.manual_seed(derive_seed("weights", *stream))
-        model: Model = build_model(config.model).to(device)
-        validation = None if held is None else data.dataset(held, config)
-        job = FoldTraining(
-            name=data.spec.name,
-            config=config.train,
-            stream=stream,
-            training=training_loader(
-                data.dataset(training, config, stream=stream), batch, num_workers=workers, part=part()
-            ),
-            validation=None
-            if validation is None
-            else evaluation_loader(validation, batch, num_workers=workers, part=part()),
-            measure=partial(_measures, validation, data.spec.metric),
-            folder=out,
-            identity={**identity, "threads": threads},
-        )
-        return train_fold(model, job, saved)
+    once = config.model_copy(update={"video": config.video.model_copy(update={"test_crops": 1})})
+    validation = None if held is None else data.dataset(held, once)
+    return FoldTraining(
+        name=data.spec.name,
+        config=config.train,
+        stream=stream,
+        training=training_loader(
+            data.dataset(training, config, stream=stream), batch, num_workers=workers, part=part()
+        ),
+        validation=None
+        if validation is None
+        else evaluation_loader(validation, batch, num_workers=workers, part=part()),
+        measure=partial(_measures, validation, data.spec.metric),
+        folder=out,
+        identity=identity,
+    )
 
 
 def _measures(dataset: VideoDataset | None, metric: str, logits: Tensor) -> dict[str, float | None]:
