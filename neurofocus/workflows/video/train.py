@@ -21,10 +21,10 @@ from neurofocus.model.build import build_model
 from neurofocus.schema.load import with_settings
 from neurofocus.schema.run import RunConfig
 from neurofocus.tables import write_tsv
-from neurofocus.training.distributed import is_main, main_first, part
+from neurofocus.training.distributed import is_main, joined, main_first, part
 from neurofocus.training.engine import LAST_CHECKPOINT, FoldTraining, train_fold
 from neurofocus.training.reproducible import reproducible
-from neurofocus.training.state import load_saved
+from neurofocus.training.state import TrainingState, load_saved
 from neurofocus.workflows.folds.lock import LOCK_SECONDS, alone_in
 from neurofocus.workflows.folds.record import history_table
 from neurofocus.workflows.run_record import config_hash, open_run
@@ -93,26 +93,34 @@ def train_videos(
     Raises:
         NeurofocusError: whatever the user can mend, in one line.
     """
-    with main_first():
-        record = open_run(out, config, fresh=fresh and is_main())
-    identity = {"settings": config_hash(config), "clips": data.digest()}
-    with alone_in(out, _STREAM, LOCK_SECONDS):
-        saved = load_saved(out / LAST_CHECKPOINT, identity)
-        threads = int(saved.identity["threads"]) if saved else config.threads or torch.get_num_threads()
-        with reproducible(threads=threads, deterministic=config.train.deterministic):
-            torch.manual_seed(derive_seed("weights", config.seed, _STREAM))
-            model = build_model(config.model).to(device)
-            job = _job(config, data, out, {**identity, "threads": threads})
-            state = train_fold(model, job, saved)
-            model.load_state_dict(state.best_weights)
-            found = evaluate_videos(model, data, data.scored_split, config)
-        files: dict[str, Path] = {}
+    with joined(device) as own:
         with main_first():
-            if is_main():
-                write_tsv(out / "history.tsv", history_table(state.history))
-                files = write_evaluation(out, found)
-                files["bundle"] = write_video_bundle(out / "bundle", config, data, state, found, record)
+            record = open_run(out, config, fresh=fresh and is_main())
+        with alone_in(out, _STREAM, LOCK_SECONDS):
+            state, found = _train(config, data, out, device=own)
+            files: dict[str, Path] = {}
+            with main_first():
+                if is_main():
+                    write_tsv(out / "history.tsv", history_table(state.history))
+                    files = write_evaluation(out, found)
+                    files["bundle"] = write_video_bundle(out / "bundle", config, data, state, found, record)
     return VideoRun(out, found, files)
+
+
+def _train(
+    config: RunConfig, data: VideoData, out: Path, *, device: torch.device
+) -> tuple[TrainingState, VideoEvaluation]:
+    """Train or continue, and score the weights to keep, with as many threads as the training was started with."""
+    identity = {"settings": config_hash(config), "clips": data.digest()}
+    saved = load_saved(out / LAST_CHECKPOINT, identity)
+    threads = int(saved.identity["threads"]) if saved else config.threads or torch.get_num_threads()
+    with reproducible(threads=threads, deterministic=config.train.deterministic):
+        torch.manual_seed(derive_seed("weights", config.seed, _STREAM))
+        model = build_model(config.model).to(device)
+        job = _job(config, data, out, {**identity, "threads": threads})
+        state = train_fold(model, job, saved)
+        model.load_state_dict(state.best_weights)
+        return state, evaluate_videos(model, data, data.scored_split, config)
 
 
 def _job(config: RunConfig, data: VideoData, out: Path, identity: dict[str, Any]) -> FoldTraining:
@@ -123,10 +131,11 @@ def _job(config: RunConfig, data: VideoData, out: Path, identity: dict[str, Any]
         ConfigError: the share to hold out leaves none on one side.
     """
     training, held = data.hold_out(config.video.validation_fraction, config.seed)
-    if len(training) < 2:
+    least = max(2, part()[1])
+    if len(training) < least:
         raise VideoError(
-            f"{data.root}: only {len(training)} clip is there to train on; at least two are needed for batch "
-            "normalisation: add clips"
+            f"{data.root}: {len(training)} clips are there to train on; at least {least} are needed (two, and one a "
+            "process): add clips"
         )
     _tell(data, training, held)
     batch, workers = config.train.batch_size, config.data.num_workers
