@@ -128,6 +128,8 @@ def history_table(history: Sequence[EpochRecord]) -> pd.DataFrame:
     for record in history:
         row = asdict(record)
         losses, measures, policy = (row.pop(name) for name in ("losses", "measures", "diagnostics"))
+        # Sorted, as a checkpoint brings them back: an interrupted run has the same columns.
         terms = {f"loss_{name}": losses[name] for name in sorted(losses)}
-        rows.append({**row, **measures, **terms, **{f"policy_{name}": policy[name] for name in policy}})
+        policy = {f"policy_{name}": policy[name] for name in sorted(policy)}
+        rows.append({**row, **{name: measures[name] for name in sorted(measures)}, **terms, **policy})
     return pd.DataFrame(rows)

@@ -98,13 +98,17 @@ def load_video_model(
         classes: class file of a checkpoint.
 
     Raises:
-        BundleError: it is damaged, of scans, or of another model.
+        BundleError: it is not there, damaged, of scans, or of another model.
         ConfigError: a checkpoint without configuration, or a bundle with one.
     """
+    if not source.exists():
+        raise BundleError(
+            f"--model {source}: no such file or folder; give the folder 'bundle' of a 'video train', or a checkpoint"
+        )
     if source.is_dir():
         if config is not None or classes is not None:
             raise ConfigError(
-                f"{source}: a bundle holds its configuration and classes; leave out --config and --classes"
+                f"{source}: a bundle holds its configuration and classes; leave out --config, --set and --classes"
             )
         return _from_bundle(source, device)
     if config is None:

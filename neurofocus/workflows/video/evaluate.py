@@ -11,6 +11,7 @@ import pandas as pd
 
 from neurofocus.data.loaders import evaluation_loader
 from neurofocus.data.video.dataset import VideoDataset
+from neurofocus.errors import NeurofocusError
 from neurofocus.evaluation.figures import LIGHT
 from neurofocus.evaluation.video.curve import CurvePoint, curve_figure, curve_table
 from neurofocus.evaluation.video.scores import VideoScores, score_videos
@@ -59,6 +60,7 @@ def evaluate_videos(
 
     Raises:
         VideoError: the split has no labelled clips, or one cannot be read.
+        NeurofocusError: the model's answers are not finite.
     """
     dataset = data.dataset(data.clips(split), config)
     loader = evaluation_loader(
@@ -67,6 +69,11 @@ def evaluate_videos(
     outputs = predict_cases(model, loader)
     names = [clip.name for clip in dataset.clips]
     labels = [clip.labels for clip in dataset.clips]
+    if not outputs.logits.isfinite().all():
+        raise NeurofocusError(
+            f"{data.spec.name}: the model's answers to {split} clips are not finite; its training has diverged (lower "
+            "train.learning_rates and train again), or its weights are damaged"
+        )
     scores = score_videos(names, labels, outputs.logits.numpy())
     crops = config.video.test_crops
     gflops = [cost * crops for cost in _step_costs(config, scores.num_steps)]

@@ -1,5 +1,7 @@
 """A finished model on a data set that may number its classes otherwise."""
 
+import logging
+
 from neurofocus.errors import ConfigError, VideoError
 from neurofocus.ingest.video.class_order import class_order_conflict
 from neurofocus.ingest.video.listing import SPLITS
@@ -8,6 +10,8 @@ from neurofocus.workflows.video.evaluate import VideoEvaluation, evaluate_videos
 from neurofocus.workflows.video.source import VideoData
 
 __all__ = ["score_model"]
+
+_LOGGER = logging.getLogger("neurofocus.workflows.video")
 
 
 def score_model(
@@ -47,7 +51,17 @@ def _refuse_other_classes(video: VideoModel, data: VideoData) -> None:
             f"{data.root}: has {number} classes, the model {video.source['name']} has {known}; give the data set that it "
             "was trained for"
         )
-    if not video.classes:
+    numbers = tuple(str(label) for label in range(number))
+    if video.classes in ((), numbers):
+        if data.table.classes:
+            note = data.table.source.class_note
+            _LOGGER.warning(
+                "%s does not name its classes, so their order cannot be compared with the data's (%s%s); if it is another, "
+                "every figure is wrong",
+                video.source["name"],
+                data.table.source.class_rule,
+                f"; {note}" if note else "",
+            )
         return
     conflict = class_order_conflict(
         video.classes, data.table.require_classes("comparing the order of classes")

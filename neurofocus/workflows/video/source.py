@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,9 +10,6 @@ import pandas as pd
 
 from neurofocus.data.seeds import derive_seed
 from neurofocus.data.video.dataset import Clip, VideoDataset
-from neurofocus.data.video.reader import open_video
-from neurofocus.data.video.source import FrameSource
-from neurofocus.data.video.window import FrameWindow, frames_between
 from neurofocus.errors import ConfigError, VideoError
 from neurofocus.ingest.video.bounds import check_table
 from neurofocus.ingest.video.disk import missing_clips
@@ -25,42 +21,13 @@ from neurofocus.schema.load import load_video_spec
 from neurofocus.schema.run import RunConfig
 from neurofocus.schema.video import VideoDatasetSpec
 from neurofocus.workflows.cohort.setup import says_synthetic
+from neurofocus.workflows.video.opener import ClipOpener
 
-__all__ = ["ClipOpener", "VideoData", "find_videos"]
+__all__ = ["VideoData", "find_videos"]
 
 _LOGGER = logging.getLogger("neurofocus.workflows.video")
 _SHOWN = 3
-
-
-@dataclass(frozen=True)
-class ClipOpener:
-    """Opens clips by their identifier; goes to worker processes as it is.
-
-    Attributes:
-        root: the data folder.
-        rows: clip_id -> (path, first frame, frame after the last, first second, last second); NaN: the whole file.
-        strict: raise at the first damage in a file.
-    """
-
-    root: Path
-    rows: Mapping[str, tuple[str, float, float, float, float]]
-    strict: bool = False
-
-    def __call__(self, clip_id: str) -> FrameSource:
-        """Open a clip.
-
-        Raises:
-            VideoError: if it cannot be read, or does not have the part that the list names.
-        """
-        path, first, stop, start, end = self.rows[clip_id]
-        source = open_video(self.root / path, strict=self.strict)
-        try:
-            if not np.isnan(start):
-                return FrameWindow(source, *frames_between(source, start, end))
-            return source if np.isnan(first) else FrameWindow(source, int(first), int(stop))
-        except VideoError:
-            source.close()
-            raise
+_PART = ["start_frame", "end_frame", "start_seconds", "end_seconds"]
 
 
 @dataclass(frozen=True)
@@ -124,13 +91,13 @@ class VideoData:
 
     def opener(self, clips: pd.DataFrame) -> ClipOpener:
         """Return what opens these clips by their identifier."""
-        parts = clips[["start_frame", "end_frame", "start_seconds", "end_seconds"]].astype("float64")
+        parts = clips[_PART].astype("float64")
         rows = zip(clips["path"], *(parts[name].tolist() for name in parts), strict=True)
         return ClipOpener(self.root, dict(zip(clips["clip_id"], rows, strict=True)), self.strict)
 
     def digest(self) -> str:
-        """Return the SHA-256 of which clips there are, with their labels and splits."""
-        table = self.table.clips[["clip_id", "labels", "split"]].to_csv(index=False)
+        """Return the SHA-256 of which clips there are, with their parts, labels and splits."""
+        table = self.table.clips[["clip_id", "labels", "split", *_PART]].to_csv(index=False)
         return hashlib.sha256((table + "\n".join(self.classes)).encode()).hexdigest()
 
     def hold_out(self, share: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame | None]:
@@ -143,8 +110,8 @@ class VideoData:
             seed: of the draw.
         """
         training = self.clips("train")
-        splits = self.table.clips["split"]
-        if self.scored_split == "test" and (splits == "validation").any():
+        labelled = self.table.clips["labels"].map(len) > 0
+        if self.scored_split == "test" and (labelled & (self.table.clips["split"] == "validation")).any():
             return training, self.clips("validation")
         if share == 0:
             return training, None
@@ -193,13 +160,18 @@ def find_videos(
         raise VideoError(f"{refusals[0].text}{more}")
     for warning in table.warnings:
         _LOGGER.warning("%s", warning)
-    clips = table.clips.drop_duplicates(["clip_id", "split"])
-    lost = missing_clips(clips, data.absolute(), Folders()) | clips["clip_id"].isin(_excluded(exclude, clips))
+    clips = _distinct(table.clips)
+    missing = missing_clips(clips, data.absolute(), Folders())
+    lost = missing | clips["clip_id"].isin(_excluded(exclude, clips))
     left_out: dict[str, int] = {split: int((lost & (clips["split"] == split)).sum()) for split in SPLITS}
-    if lost.all():
+    if missing.all():
         raise VideoError(
             f"{data}: none of the {len(clips)} listed clips is there (looked for {clips['path'].iloc[0]}); give the "
             "folder above the clips as --data, or see 'neurofocus video check'"
+        )
+    if lost.all():
+        raise ConfigError(
+            f"--exclude {exclude}: leaves none of {len(clips)} clips; take out some of its lines"
         )
     if lost.any():
         counts = ", ".join(f"{split} {count}" for split, count in left_out.items() if count)
@@ -208,6 +180,24 @@ def find_videos(
             "%d of %d listed clips are left out (%s; first: %s)", lost.sum(), len(lost), counts, names
         )
     return VideoData(spec, replace(table, clips=clips[~lost]), data.absolute(), left_out, strict)
+
+
+def _distinct(clips: pd.DataFrame) -> pd.DataFrame:
+    """Return every clip once; where several are parts of one file, their names say which part: ``long[10:15]``."""
+    once = clips.drop_duplicates(["clip_id", "split", *_PART])
+    several = once["clip_id"].isin(once.loc[once.duplicated(["clip_id", "split"]), "clip_id"])
+    frames = once["start_frame"].notna()
+    starts, ends = (
+        once[f"{end}_frame"].astype("float64").where(frames, once[f"{end}_seconds"])
+        for end in ("start", "end")
+    )
+    names = [
+        f"{name}[{start:.10g}:{end:.10g}]"
+        for name, start, end in zip(once["clip_id"], starts, ends, strict=True)
+    ]
+    return once.assign(
+        clip_id=once["clip_id"].where(~several | starts.isna(), pd.Series(names, index=once.index))
+    )
 
 
 def _excluded(path: Path | None, clips: pd.DataFrame) -> set[str]:

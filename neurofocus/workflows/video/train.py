@@ -14,13 +14,14 @@ from torch import Tensor
 from neurofocus.data.loaders import evaluation_loader, training_loader
 from neurofocus.data.seeds import derive_seed
 from neurofocus.data.video.dataset import VideoDataset
-from neurofocus.errors import ConfigError
+from neurofocus.errors import ConfigError, VideoError
 from neurofocus.evaluation.video.metrics import average_precisions, top_k_hits
 from neurofocus.evaluation.video.scores import score_videos
-from neurofocus.model.build import Model, build_model
+from neurofocus.model.build import build_model
+from neurofocus.schema.load import with_settings
 from neurofocus.schema.run import RunConfig
 from neurofocus.tables import write_tsv
-from neurofocus.training.distributed import is_main, main_first, part
+from neurofocus.training.distributed import is_main, joined, main_first, part
 from neurofocus.training.engine import LAST_CHECKPOINT, FoldTraining, train_fold
 from neurofocus.training.reproducible import reproducible
 from neurofocus.training.state import TrainingState, load_saved
@@ -56,7 +57,8 @@ def fitted(config: RunConfig, data: VideoData) -> RunConfig:
     """Return the configuration with the data set's name and number of classes.
 
     Raises:
-        ConfigError: it is no configuration for videos, or mirrors clips of a data set whose labels forbid it.
+        ConfigError: it is no configuration for videos, mirrors clips of a data set whose labels forbid it, or does not
+            fit the number of classes.
     """
     if config.model.frame_channels != 3:
         raise ConfigError(
@@ -68,8 +70,8 @@ def fitted(config: RunConfig, data: VideoData) -> RunConfig:
             f"video.flip is horizontal, but labels of {data.spec.name} tell left from right; "
             "add --set video.flip=none, or use labelmap with video.flip_labels"
         )
-    model = config.model.model_copy(update={"num_classes": data.table.num_classes})
-    return config.model_copy(update={"model": model, "dataset": data.spec.name})
+    fitting = {"model.num_classes": data.table.num_classes, "dataset": data.spec.name}
+    return with_settings(config, fitting, f"{data.root}: has {data.table.num_classes} classes")
 
 
 def train_videos(
@@ -91,50 +93,69 @@ def train_videos(
     Raises:
         NeurofocusError: whatever the user can mend, in one line.
     """
-    with main_first():
-        record = open_run(out, config, fresh=fresh and is_main())
-    identity = {"settings": config_hash(config), "clips": data.digest()}
-    with alone_in(out, _STREAM, LOCK_SECONDS):
-        state = _train(config, data, out, identity, device=device)
-        state.model.load_state_dict(state.best_weights)
-        found = evaluate_videos(state.model, data, data.scored_split, config)
-        files: dict[str, Path] = {}
+    with joined(device) as own:
         with main_first():
-            if is_main():
-                write_tsv(out / "history.tsv", history_table(state.history))
-                files = write_evaluation(out, found)
-                files["bundle"] = write_video_bundle(out / "bundle", config, data, state, found, record)
+            record = open_run(out, config, fresh=fresh and is_main())
+        with alone_in(out, _STREAM, LOCK_SECONDS):
+            state, found = _train(config, data, out, device=own)
+            files: dict[str, Path] = {}
+            with main_first():
+                if is_main():
+                    write_tsv(out / "history.tsv", history_table(state.history))
+                    files = write_evaluation(out, found)
+                    files["bundle"] = write_video_bundle(out / "bundle", config, data, state, found, record)
     return VideoRun(out, found, files)
 
 
 def _train(
-    config: RunConfig, data: VideoData, out: Path, identity: dict[str, Any], *, device: torch.device
-) -> TrainingState:
-    training, held = data.hold_out(config.video.validation_fraction, config.seed)
-    _tell(data, training, held)
+    config: RunConfig, data: VideoData, out: Path, *, device: torch.device
+) -> tuple[TrainingState, VideoEvaluation]:
+    """Train or continue, and score the weights to keep, with as many threads as the training was started with."""
+    identity = {"settings": config_hash(config), "clips": data.digest()}
     saved = load_saved(out / LAST_CHECKPOINT, identity)
     threads = int(saved.identity["threads"]) if saved else config.threads or torch.get_num_threads()
+    with reproducible(threads=threads, deterministic=config.train.deterministic):
+        torch.manual_seed(derive_seed("weights", config.seed, _STREAM))
+        model = build_model(config.model).to(device)
+        job = _job(config, data, out, {**identity, "threads": threads})
+        state = train_fold(model, job, saved)
+        model.load_state_dict(state.best_weights)
+        return state, evaluate_videos(model, data, data.scored_split, config)
+
+
+def _job(config: RunConfig, data: VideoData, out: Path, identity: dict[str, Any]) -> FoldTraining:
+    """Return the training.
+
+    Raises:
+        VideoError: there are too few clips.
+        ConfigError: the share to hold out leaves none on one side.
+    """
+    training, held = data.hold_out(config.video.validation_fraction, config.seed)
+    least = max(2, part()[1])
+    if len(training) < least:
+        raise VideoError(
+            f"{data.root}: {len(training)} clips are there to train on; at least {least} are needed (two, and one a "
+            "process): add clips"
+        )
+    _tell(data, training, held)
     batch, workers = config.train.batch_size, config.data.num_workers
     stream = (config.seed, _STREAM)
-    with reproducible(threads=threads, deterministic=config.train.deterministic):
-        torch.manual_seed(derive_seed("weights", *stream))
-        model: Model = build_model(config.model).to(device)
-        validation = None if held is None else data.dataset(held, config)
-        job = FoldTraining(
-            name=data.spec.name,
-            config=config.train,
-            stream=stream,
-            training=training_loader(
-                data.dataset(training, config, stream=stream), batch, num_workers=workers, part=part()
-            ),
-            validation=None
-            if validation is None
-            else evaluation_loader(validation, batch, num_workers=workers, part=part()),
-            measure=partial(_measures, validation, data.spec.metric),
-            folder=out,
-            identity={**identity, "threads": threads},
-        )
-        return train_fold(model, job, saved)
+    once = config.model_copy(update={"video": config.video.model_copy(update={"test_crops": 1})})
+    validation = None if held is None else data.dataset(held, once)
+    return FoldTraining(
+        name=data.spec.name,
+        config=config.train,
+        stream=stream,
+        training=training_loader(
+            data.dataset(training, config, stream=stream), batch, num_workers=workers, part=part()
+        ),
+        validation=None
+        if validation is None
+        else evaluation_loader(validation, batch, num_workers=workers, part=part()),
+        measure=partial(_measures, validation, data.spec.metric),
+        folder=out,
+        identity=identity,
+    )
 
 
 def _measures(dataset: VideoDataset | None, metric: str, logits: Tensor) -> dict[str, float | None]:
