@@ -21,7 +21,6 @@ from .video_options import (
     checkpoint_settings,
     find_data,
     list_options,
-    needed_folder,
     official_map,
     test_crops,
     train_settings,
@@ -73,9 +72,7 @@ def check(
 
     set_up_logging(verbose)
     options = list_options(format_, lists, class_order)
-    report = check_video_folder(
-        dataset, needed_folder(dataset, data), options, limit=limit, thorough=thorough, classes=classes
-    )
+    report = check_video_folder(dataset, data, options, limit=limit, thorough=thorough, classes=classes)
     if as_json:
         print_json(report.as_json())
     else:

@@ -27,7 +27,6 @@ __all__ = [
     "checkpoint_settings",
     "find_data",
     "list_options",
-    "needed_folder",
     "official_map",
     "test_crops",
     "train_settings",
@@ -74,26 +73,13 @@ StrictOption = Annotated[
 ]
 
 
-def needed_folder(dataset: str, data: Path | None) -> Path:
-    """Return the data folder.
-
-    Raises:
-        ConfigError: the data set needs one.
-    """
-    from neurofocus.errors import ConfigError
-
-    if data is None:
-        raise ConfigError(f"--dataset {dataset}: needs --data DIR, the folder with its lists and clips")
-    return data
-
-
 def find_data(
     dataset: str, data: Path | None, options: "ListOptions", *, exclude: Path | None, strict: bool
 ) -> "VideoData":
     """Return the data set, read and checked."""
     from neurofocus.workflows.video.source import find_videos
 
-    return find_videos(dataset, needed_folder(dataset, data), options, exclude=exclude, strict=strict)
+    return find_videos(dataset, data, options, exclude=exclude, strict=strict)
 
 
 def train_settings(dataset: str, config: str | None, overrides: "Sequence[str]") -> "RunConfig":

@@ -6,6 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from neurofocus.schema.base import Settings
 from neurofocus.schema.model import ModelConfig
+from neurofocus.schema.pretrain import PretrainConfig
 from neurofocus.schema.video_run import VideoConfig
 
 __all__ = [
@@ -185,6 +186,9 @@ class RunConfig(Settings):
     augment: AugmentConfig = AugmentConfig()
     video: VideoConfig = VideoConfig()
     model: ModelConfig = ModelConfig()
+    pretrain: PretrainConfig | None = Field(
+        None, description="encoders learn on stills first; for the embedded digits, which have stills"
+    )
     train: TrainConfig = TrainConfig()
     bundle: BundleConfig = BundleConfig()
 

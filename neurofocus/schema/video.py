@@ -76,6 +76,9 @@ class VideoDatasetSpec(Settings):
     metric: Literal["map", "top1"] = "top1"
     flip: bool = Field(description="whether a mirrored clip keeps its label")
     counts: tuple[OfficialCount, ...] = ()
+    simulation: Literal["digits"] | None = Field(
+        None, description="made here at the first use; else delivered"
+    )
     split_note: str = Field("", description="what to know about a split drawn here")
 
     @field_validator("frame_templates")

@@ -36,8 +36,9 @@ class VideoConfig(Settings):
     antialias: bool = Field(
         True, description="low-pass when a crop shrinks, as Pillow's bilinear filter does"
     )
-    normalisation: Literal["imagenet", "kinetics"] = Field(
-        "imagenet", description="mean and deviation of each colour, or 0.45 and 0.225 for all (X3D's weights)"
+    normalisation: Literal["imagenet", "kinetics", "centered"] = Field(
+        "imagenet",
+        description="mean and deviation of each colour; or for all 0.45 and 0.225 (X3D's weights), 0.5 and 0.25",
     )
     validation_fraction: float = Field(
         0.0,

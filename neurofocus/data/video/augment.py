@@ -23,6 +23,7 @@ _SNAP = 3  # a crop side less than this from the wanted size takes the wanted si
 _MEAN_AND_DEVIATION = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "kinetics": ((0.45, 0.45, 0.45), (0.225, 0.225, 0.225)),
+    "centered": ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)),
 }
 
 
@@ -140,7 +141,7 @@ def apply_crop(frames: Pixels, crop: Crop, size: int, *, antialias: bool = True)
     return (images.flip(-1) if crop.flip else images).contiguous()
 
 
-def normalise(images: Tensor, kind: Literal["imagenet", "kinetics"]) -> Tensor:
+def normalise(images: Tensor, kind: Literal["imagenet", "kinetics", "centered"]) -> Tensor:
     """Return (x / 255 - mean) / deviation of uint8 images [..., 3, H, W] as float32."""
     mean, deviation = (torch.tensor(values)[:, None, None] * 255 for values in _MEAN_AND_DEVIATION[kind])
     return images.float().sub_(mean).mul_(1 / deviation)

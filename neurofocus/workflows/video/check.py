@@ -11,6 +11,7 @@ from neurofocus.ingest.video.listing import ListOptions
 from neurofocus.ingest.video.load import load_videos
 from neurofocus.ingest.video.report import VideoReport
 from neurofocus.schema.load import load_video_spec
+from neurofocus.workflows.video.source import data_folder
 
 __all__ = ["check_video_folder", "report_lines"]
 
@@ -34,7 +35,7 @@ class _Probe:
 
 def check_video_folder(
     dataset: str,
-    data: Path,
+    data: Path | None,
     options: ListOptions | None = None,
     *,
     limit: int | None = None,
@@ -45,7 +46,7 @@ def check_video_folder(
 
     Args:
         dataset: a shipped definition's name or a YAML file.
-        data: the data folder.
+        data: the data folder; a simulated data set needs none.
         options: what the user forces.
         limit: how many clips a split are opened; none: all.
         thorough: decode every frame of the opened clips.
@@ -56,10 +57,7 @@ def check_video_folder(
         VideoError: the lists cannot be read.
     """
     spec = load_video_spec(dataset)
-    if not data.is_dir():
-        raise VideoError(
-            f"--data {data}: not a folder; give the folder that holds the lists and clips of {spec.name}"
-        )
+    data = data_folder(spec, data)
     table = load_videos(spec, data, options)
     foreign = None if classes is None else read_class_file(classes)
     return check_videos(table, data, _Probe(thorough), spec=spec, limit=limit, checkpoint_classes=foreign)

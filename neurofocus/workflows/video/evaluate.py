@@ -23,6 +23,7 @@ from neurofocus.schema.run import RunConfig
 from neurofocus.tables import write_tsv
 from neurofocus.training.distributed import part
 from neurofocus.training.inference import CaseOutputs, predict_cases
+from neurofocus.workflows.video.digits import evidence_found
 from neurofocus.workflows.video.source import VideoData
 
 __all__ = ["VideoEvaluation", "evaluate_videos", "write_evaluation"]
@@ -84,6 +85,8 @@ def evaluate_videos(
         measure_names(scores.num_classes, data.spec.metric, official=official_map),
         seed=config.seed,
     )
+    if data.spec.simulation == "digits":
+        metrics["evidence"] = evidence_found(data.root, split, outputs, names)
     metrics |= _circumstances(data, split, config, dataset, outputs)
     logits = outputs.logits.numpy().astype(np.float32)
     return VideoEvaluation(metrics, _predictions(scores, data.classes, gflops[-1]), logits)

@@ -21,9 +21,10 @@ from neurofocus.schema.load import load_video_spec
 from neurofocus.schema.run import RunConfig
 from neurofocus.schema.video import VideoDatasetSpec
 from neurofocus.workflows.cohort.setup import says_synthetic
+from neurofocus.workflows.video.digits import digits_root
 from neurofocus.workflows.video.opener import ClipOpener
 
-__all__ = ["VideoData", "find_videos"]
+__all__ = ["VideoData", "data_folder", "find_videos"]
 
 _LOGGER = logging.getLogger("neurofocus.workflows.video")
 _SHOWN = 3
@@ -56,7 +57,7 @@ class VideoData:
     @property
     def synthetic(self) -> bool:
         """Whether the data set says that it is simulated."""
-        return says_synthetic(self.root)
+        return self.spec.simulation is not None or says_synthetic(self.root)
 
     @property
     def scored_split(self) -> str:
@@ -129,7 +130,7 @@ class VideoData:
 
 def find_videos(
     dataset: str,
-    data: Path,
+    data: Path | None,
     options: ListOptions | None = None,
     *,
     exclude: Path | None = None,
@@ -139,7 +140,7 @@ def find_videos(
 
     Args:
         dataset: a shipped definition's name or a YAML file.
-        data: the data folder.
+        data: the data folder; a simulated data set needs none.
         options: what the user forces.
         exclude: a text file with one clip identifier a line.
         strict: raise at the first damage in a file.
@@ -149,10 +150,7 @@ def find_videos(
         VideoError: the lists cannot be read or are wrong, or no clip is there.
     """
     spec = load_video_spec(dataset)
-    if not data.is_dir():
-        raise VideoError(
-            f"--data {data}: not a folder; give the folder that holds the lists and clips of {spec.name}"
-        )
+    data = data_folder(spec, data)
     table = load_videos(spec, data, options)
     refusals, _ = check_table(table)
     if refusals:
@@ -180,6 +178,24 @@ def find_videos(
             "%d of %d listed clips are left out (%s; first: %s)", lost.sum(), len(lost), counts, names
         )
     return VideoData(spec, replace(table, clips=clips[~lost]), data.absolute(), left_out, strict)
+
+
+def data_folder(spec: VideoDatasetSpec, data: Path | None) -> Path:
+    """Return the data folder; a simulated data set is made at the first call.
+
+    Raises:
+        ConfigError: a delivered data set without ``--data``.
+        VideoError: it is no folder.
+    """
+    if data is None:
+        if spec.simulation is None:
+            raise ConfigError(f"--dataset {spec.name}: needs --data DIR, the folder with its lists and clips")
+        return digits_root()
+    if not data.is_dir():
+        raise VideoError(
+            f"--data {data}: not a folder; give the folder that holds the lists and clips of {spec.name}"
+        )
+    return data
 
 
 def _distinct(clips: pd.DataFrame) -> pd.DataFrame:

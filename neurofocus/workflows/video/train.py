@@ -29,6 +29,7 @@ from neurofocus.workflows.folds.lock import LOCK_SECONDS, alone_in
 from neurofocus.workflows.folds.record import history_table
 from neurofocus.workflows.run_record import config_hash, open_run
 from neurofocus.workflows.video.bundle import write_video_bundle
+from neurofocus.workflows.video.digits import pretrain_on_stills
 from neurofocus.workflows.video.evaluate import VideoEvaluation, evaluate_videos, write_evaluation
 from neurofocus.workflows.video.source import VideoData
 
@@ -69,6 +70,11 @@ def fitted(config: RunConfig, data: VideoData) -> RunConfig:
         raise ConfigError(
             f"video.flip is horizontal, but labels of {data.spec.name} tell left from right; "
             "add --set video.flip=none, or use labelmap with video.flip_labels"
+        )
+    if config.pretrain is not None and data.spec.simulation != "digits":
+        raise ConfigError(
+            f"pretrain: {data.spec.name} has no stills; set pretrain to null and give initial weights "
+            "(model.global_encoder.weights, model.local_encoder.weights)"
         )
     fitting = {"model.num_classes": data.table.num_classes, "dataset": data.spec.name}
     return with_settings(config, fitting, f"{data.root}: has {data.table.num_classes} classes")
@@ -117,6 +123,8 @@ def _train(
     with reproducible(threads=threads, deterministic=config.train.deterministic):
         torch.manual_seed(derive_seed("weights", config.seed, _STREAM))
         model = build_model(config.model).to(device)
+        if saved is None and data.spec.simulation == "digits":
+            pretrain_on_stills(model, data.root, config)
         job = _job(config, data, out, {**identity, "threads": threads})
         state = train_fold(model, job, saved)
         model.load_state_dict(state.best_weights)
