@@ -63,19 +63,19 @@ def put_miniature(name: str, root: Path, media: Media) -> Miniature:
     folders = sorted({path.parent for path in root.rglob("*.jpg")})
     for path in files:
         path.unlink()
-        _write(path, miniature.frames, miniature.template, media)
+        _write(root, path, miniature.frames, miniature.template, media)
     for folder in folders:
         names = list(folder.iterdir())
         for path in names:
             path.unlink()
         folder.rmdir()
-        _write(folder.parent / f"{folder.name}.mp4", len(names), miniature.template, media)
+        _write(root, folder.parent / f"{folder.name}.mp4", len(names), miniature.template, media)
     return miniature
 
 
-def _write(path: Path, frames: int, template: str, media: Media) -> None:
-    """Write a clip whose pictures only it has, to the file or to a folder of its name without the suffix."""
-    start = zlib.crc32(path.as_posix().encode()) % 200
+def _write(root: Path, path: Path, frames: int, template: str, media: Media) -> None:
+    """Write a clip to a file, or to a folder of its name without the suffix; its pictures follow from its name."""
+    start = zlib.crc32(path.relative_to(root).as_posix().encode()) % 200
     pictures = [picture(start + number % 50, *_SIZE) for number in range(frames)]
     if media == "file":
         codec = "libvpx" if path.suffix == ".webm" else "libx264"

@@ -1,6 +1,7 @@
 """The clip as a movie: the patch is drawn on every chosen frame, the frame weights run along below."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from neurofocus.data.video.source import ExactSize, Frames
+from neurofocus.errors import VideoError
 from neurofocus.explain.video.clip import ExplainedClip
 from neurofocus.movies import write_movie
 
@@ -25,7 +27,7 @@ _DIM = 0.45
 _BOX, _PAPER, _INK, _BAR, _VIEW = "#3d8bff", "#101418", "#e8e8e8", "#7d8894", "#ffffff"
 
 
-def write_clip_movie(path: Path, clip: ExplainedClip) -> None:
+def write_clip_movie(path: Path, clip: ExplainedClip, *, strict: bool = False) -> int:
     """Write the movie of one clip.
 
     Every chosen frame stands still for a moment, darkened around its patch. A thin line shows what the model sees
@@ -35,14 +37,21 @@ def write_clip_movie(path: Path, clip: ExplainedClip) -> None:
     Args:
         path: the MP4 to write.
         clip: what to show.
+        strict: raise where a frame cannot be decoded; otherwise the movie is without it.
+
+    Returns:
+        How many frames are left out because they cannot be decoded.
 
     Raises:
-        VideoError: if a frame cannot be decoded.
+        VideoError: if a frame cannot be decoded and ``strict``.
     """
     played = _played(clip)
     fps = _rate(clip, played)
     title = "; ".join([clip.title, *clip.notes])
-    write_movie(path, _pictures(clip, played, round(fps * _HOLD_SECONDS)), fps=fps, title=title)
+    left_out: list[int] = []
+    frames = _frames(clip, played, None if strict else left_out)
+    write_movie(path, _pictures(clip, frames, round(fps * _HOLD_SECONDS)), fps=fps, title=title)
+    return len(left_out)
 
 
 def _played(clip: ExplainedClip) -> npt.NDArray[np.int64]:
@@ -57,17 +66,40 @@ def _rate(clip: ExplainedClip, played: npt.NDArray[np.int64]) -> Fraction:
     return Fraction(min(_FASTEST, max(_SLOWEST, (len(played) - 1) / duration))).limit_denominator(1001)
 
 
-def _pictures(clip: ExplainedClip, played: npt.NDArray[np.int64], hold: int) -> Iterator[Frames]:
+def _frames(
+    clip: ExplainedClip, played: npt.NDArray[np.int64], left_out: list[int] | None
+) -> Iterator[tuple[int, Frames]]:
+    """Yield frames with their numbers; note those that cannot be decoded, or raise where nobody takes notes."""
+    size = _picture_size(*clip.source.frame_size)
+    for start in range(0, len(played), _CHUNK):
+        numbers = [int(number) for number in played[start : start + _CHUNK]]
+        try:
+            pixels: Iterable[Frames] = clip.source.read(numbers, size=size)
+        except VideoError:
+            if left_out is None:
+                raise
+            numbers, pixels = _readable(clip, numbers, size)
+            left_out += set(played[start : start + _CHUNK].tolist()) - set(numbers)
+        yield from zip(numbers, pixels, strict=True)
+
+
+def _readable(clip: ExplainedClip, numbers: list[int], size: ExactSize) -> tuple[list[int], list[Frames]]:
+    found: dict[int, Frames] = {}
+    for number in numbers:
+        with suppress(VideoError):
+            found[number] = clip.source.read([number], size=size)[0]
+    return list(found), list(found.values())
+
+
+def _pictures(clip: ExplainedClip, frames: Iterable[tuple[int, Frames]], hold: int) -> Iterator[Frames]:
     size = _picture_size(*clip.source.frame_size)
     corners = clip.corners(size.height, size.width)
     boxes = {int(frame): box for frame, box in zip(clip.chosen, corners, strict=True)}
     strip = _strip(clip, size.width)
-    for start in range(0, len(played), _CHUNK):
-        numbers = [int(number) for number in played[start : start + _CHUNK]]
-        for number, pixels in zip(numbers, clip.source.read(numbers, size=size), strict=True):
-            picture = _picture(clip, pixels, boxes.get(number), strip, number)
-            for _ in range(1 + (hold if number in boxes else 0)):
-                yield picture
+    for number, pixels in frames:
+        picture = _picture(clip, pixels, boxes.get(number), strip, number)
+        for _ in range(1 + (hold if number in boxes else 0)):
+            yield picture
 
 
 def _picture_size(height: int, width: int) -> ExactSize:

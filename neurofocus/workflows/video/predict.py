@@ -2,7 +2,7 @@
 
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +72,14 @@ def predict_clip(
         VideoError: the clip cannot be read.
     """
     with open_video(path, strict=strict) as source:
-        config = video.config.video.model_copy(update={"test_crops": 1})
-        frames, glance_frames, chosen = evaluation_clip(source, config, video.config.model)
+        one_crop = video.config.video.model_copy(update={"test_crops": 1})
+        video = replace(video, config=video.config.model_copy(update={"video": one_crop}))
+        frames, glance_frames, chosen = evaluation_clip(source, one_crop, video.config.model)
         output = _run(video, frames, glance_frames)
         clip = _explained(clip_stem(path), source, video, output, chosen, top)
-        document = _document(clip, source, video)
-        files = {} if out is None else _write(out, clip, document)
-    return ClipPrediction(document, files)
+        if out is None:
+            return ClipPrediction(_document(clip, source, video), {})
+        return _write(out, clip, source, video, strict=strict)
 
 
 def _run(video: VideoModel, frames: torch.Tensor, glance_frames: torch.Tensor | None) -> ModelOutput:
@@ -150,7 +151,9 @@ def _document(clip: ExplainedClip, source: FrameSource, video: VideoModel) -> di
     }
 
 
-def _write(out: Path, clip: ExplainedClip, document: dict[str, Any]) -> dict[str, Path]:
+def _write(
+    out: Path, clip: ExplainedClip, source: FrameSource, video: VideoModel, *, strict: bool
+) -> ClipPrediction:
     files = {
         "prediction": out / f"{clip.title}_prediction.json",
         "movie": out / f"{clip.title}_focus.mp4",
@@ -160,12 +163,17 @@ def _write(out: Path, clip: ExplainedClip, document: dict[str, Any]) -> dict[str
     with mendable(out):
         files["prediction"].unlink(missing_ok=True)
     try:
-        write_clip_movie(files["movie"], clip)
+        left_out = write_clip_movie(files["movie"], clip, strict=strict)
         write_clip_sheet(files["sheet"], clip)
+        document = _document(clip, source, video)  # now all damage of the file has been met
+        if left_out:
+            document["warnings"].append(
+                f"{left_out} frames cannot be decoded; the answer did not need them, the movie is without them"
+            )
         write_json(files["prediction"], document)
     except BaseException:
         for path in files.values():
             with suppress(OSError):  # the first error is the one to tell
                 path.unlink(missing_ok=True)
         raise
-    return files
+    return ClipPrediction(document, files)

@@ -41,16 +41,16 @@ def small_config(*changes: str) -> RunConfig:
     return load_run_config("video", [*SMALL, *changes])
 
 
-def write_small(path: Path, frames: int = 12) -> None:
-    """Write a clip whose pictures only it has."""
-    start = zlib.crc32(path.as_posix().encode()) % 200
-    write_video(path, images=[picture(start + number) for number in range(frames)])
+def write_small(path: Path, name: str | None = None) -> None:
+    """Write twelve pictures that follow from the clip's name, else from the file's."""
+    start = zlib.crc32((name or path.name).encode()) % 200
+    write_video(path, images=[picture(start + number) for number in range(12)])
 
 
 def put_clips_by_class(root: Path) -> Path:
     """Write train (3 a class), val (2) and test (1) of the classes cat and dog."""
     root.mkdir(parents=True, exist_ok=True)
-    return put_divided_tree(root, clip=write_small)
+    return put_divided_tree(root, clip=lambda path: write_small(path, path.relative_to(root).as_posix()))
 
 
 def data_of(
