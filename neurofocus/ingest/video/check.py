@@ -34,7 +34,8 @@ def check_videos(
     Args:
         table: what ``load_videos`` returned.
         root: the data folder.
-        probe: opens a video file and says how many frames it has, or raises VideoError; none: files are not opened.
+        probe: opens a video file or a folder of frames and says how many it has, or raises VideoError; none: files are
+            not opened, and of folders the frames are counted.
         spec: the definition; its official counts and frame templates are used.
         limit: how many clips a split are opened, evenly over the list; none: all.
         checkpoint_classes: class names of a checkpoint, in index order, to compare with the data's.

@@ -30,7 +30,7 @@ class ClipInfo(Protocol):
         """How many frames there are; None if that is not known without decoding them all."""
 
 
-# Opens a video file and says what is in it; raises VideoError with the reason if it cannot be used.
+# Opens a video file or a folder of frames and says what is in it; raises VideoError if it cannot be used.
 Probe = Callable[[Path], ClipInfo]
 
 
@@ -93,12 +93,12 @@ def missing_clips(clips: pd.DataFrame, data: Path, folders: Folders) -> pd.Serie
 def open_clips(
     clips: pd.DataFrame, data: Path, probe: Probe | None, limit: int | None, templates: Sequence[str]
 ) -> OpenedClips:
-    """Open clips: files by ``probe`` (none: not at all), frame folders by counting their frames.
+    """Open clips by ``probe``; without one files not at all, and of frame folders the frames are counted.
 
     Args:
         clips: rows of a table whose clips are there.
         data: the data folder.
-        probe: opens a video file.
+        probe: opens a video file or a folder of frames.
         limit: how many clips a split, evenly over its list; none: all.
         templates: names of frames that the data set's definition knows.
     """
@@ -205,6 +205,8 @@ def _count(
         return None if probe is None else probe(path).num_frames
     found = frame_folder(path, templates)
     seen[found.template] += 1
+    if probe is not None:
+        probe(path)
     return found.count
 
 
