@@ -14,13 +14,20 @@ from pathlib import Path
 import numpy as np
 
 from neurofocus.files import locked, mendable, write_json
+from neurofocus.movies import movie_encoder, write_movie
 from neurofocus.processes import can_spawn, run_in_workers
-from neurofocus.simulate.digits.files import encoder_name, write_mp4
 from neurofocus.simulate.digits.glyphs import Floats
 from neurofocus.simulate.digits.recipe import PARTS, DigitsConfig, Part, Stream, generator
 from neurofocus.simulate.digits.render import noise_bank, render
 from neurofocus.simulate.digits.scene import draw_scenes
-from neurofocus.simulate.digits.truth import FileTruth, file_truth, video_path, write_descriptions
+from neurofocus.simulate.digits.truth import (
+    FRAMES_A_SECOND,
+    WARNING,
+    FileTruth,
+    file_truth,
+    video_path,
+    write_descriptions,
+)
 
 __all__ = ["GENERATOR_VERSION", "digits_folder", "ensure_digits"]
 
@@ -133,14 +140,14 @@ def _in_processes(config: DigitsConfig, chunks: list[_Chunk], jobs: int) -> Iter
 
 def _render_chunk(config: DigitsConfig, chunk: _Chunk) -> int:
     """Write some videos, then the note that says they are there; return how many."""
-    bank, encoder = _bank(config), encoder_name()
+    bank, encoder = _bank(config), movie_encoder()
     truths = []
     for index in chunk.indices:
         scenes = draw_scenes(config, chunk.part, index)
         rng = generator(config.seed, Stream.NOISE, PARTS.index(chunk.part), index)
         frames = np.concatenate([render(config, scene, bank, rng) for scene in scenes])
         path = video_path(chunk.part, scenes[0].digit, index)
-        write_mp4(chunk.staging / path, frames, encoder=encoder)
+        write_movie(chunk.staging / path, frames, fps=FRAMES_A_SECOND, title=WARNING, encoder=encoder)
         truths.append(file_truth(path, scenes).model_dump(mode="json"))
     write_json(chunk.note, {"files": truths})
     return len(truths)

@@ -11,12 +11,13 @@ from neurofocus import __version__
 from neurofocus.errors import VideoError
 from neurofocus.files import write_json, write_text
 from neurofocus.schema.base import Settings
-from neurofocus.simulate.digits.files import WARNING
 from neurofocus.simulate.digits.glyphs import Floats, Integers
 from neurofocus.simulate.digits.recipe import CLASSES, DigitsConfig, Part
 from neurofocus.simulate.digits.scene import Scene
 
 __all__ = [
+    "FRAMES_A_SECOND",
+    "WARNING",
     "DigitsTruth",
     "FileTruth",
     "FrameTruth",
@@ -26,6 +27,8 @@ __all__ = [
     "write_descriptions",
 ]
 
+WARNING = "SYNTHETIC: videos composed from handwritten digits; no camera recorded them."
+FRAMES_A_SECOND = 12
 _FRAME_COLUMNS = ("path", "frame", "x_center", "y_center", "height", "width", "hidden", "image")
 _VIDEO_COLUMNS = ("path", "label", "difficulty", "num_frames", "num_evidence_frames")
 _README = """SYNTHETIC digits: videos composed from handwritten digits

@@ -17,7 +17,6 @@ import pytest
 
 from neurofocus.errors import VideoError
 from neurofocus.simulate.digits.dataset import digits_folder, ensure_digits
-from neurofocus.simulate.digits.files import encoder_name, write_mp4
 from neurofocus.simulate.digits.recipe import PARTS, DigitsConfig, Part
 from neurofocus.simulate.digits.truth import read_truth
 
@@ -183,21 +182,3 @@ def test_a_killed_generator_continues_with_two_processes(root: Path, tmp_path: P
     assert not target.exists()
     subprocess.run(command, check=True, timeout=300)
     assert _hashes(target) == _hashes(root)
-
-
-def test_what_is_written_is_nearly_what_is_read(tmp_path: Path) -> None:
-    ramp = np.linspace(0, 255, 64, dtype=np.uint8)
-    frames = np.broadcast_to(ramp[None, :, None, None], (6, 64, 64, 3)).copy()
-    path = tmp_path / "ramp.mp4"
-    write_mp4(path, frames, encoder=encoder_name())
-    error = _decode(path).astype(float) - frames
-    assert 10 * np.log10(255**2 / (error**2).mean()) > 38  # dB: visually lossless
-    first = path.read_bytes()
-    write_mp4(path, frames, encoder=encoder_name())
-    assert path.read_bytes() == first
-
-
-def test_the_older_codec_works_too(tmp_path: Path) -> None:
-    frames = np.full((3, 64, 64, 3), 100, np.uint8)
-    write_mp4(tmp_path / "gray.mp4", frames, encoder="mpeg4")
-    np.testing.assert_allclose(_decode(tmp_path / "gray.mp4"), frames, atol=3)
