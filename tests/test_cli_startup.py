@@ -9,6 +9,7 @@ import pytest
 # pydantic is missing on purpose: typer itself loads it where it is installed.
 _HEAVY = {
     "torch",
+    "av",
     "monai",
     "ignite",
     "pandas",
@@ -39,6 +40,9 @@ print(json.dumps([code, sorted(sys.modules)]), file=sys.stderr)
         ["predict", "--help"],
         ["profile", "--help"],
         ["cohort", "--help"],
+        ["video", "--help"],
+        ["video", "train", "--help"],
+        ["video", "predict", "--help"],
     ],
 )
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:

@@ -1,0 +1,49 @@
+"""The contact sheet, read again."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from explain.video.grey_clip import explained
+from PIL import Image
+
+from neurofocus.explain.video.sheet import write_clip_sheet
+
+
+@pytest.mark.parametrize(("frames", "rows"), [(2, 1), (8, 1), (9, 2), (16, 2)])
+def test_the_sheet(path: Path, tmp_path: Path, frames: int, rows: int) -> None:
+    clip = explained(path, chosen=np.arange(frames), boxes=np.tile([16.0, 16.0, 16.0, 16.0], (frames, 1)))
+    write_clip_sheet(tmp_path / "sheet.png", clip)
+    with Image.open(tmp_path / "sheet.png") as image:
+        assert image.format == "PNG"
+        columns = min(frames, 8)
+        tile = 11.5 / columns * 90 / 120 + 0.22
+        assert image.width == 2400
+        assert image.height == pytest.approx(200 * (1.75 + rows * tile + 0.1), abs=2)
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    assert (pixels[0, 0] == 255).all()
+    box = np.abs(pixels - (0x00, 0x72, 0xB2)).max(-1) < 10
+    head = 350
+    assert box[head:].sum() > 100 * frames  # a frame around every patch
+    grey_columns = (np.abs(pixels[head:] - 160).max(-1) < 5).mean()
+    assert grey_columns > 0.3
+
+
+def test_the_sheet_says_that_a_model_is_synthetic(path: Path, tmp_path: Path) -> None:
+    clip = explained(path)
+    write_clip_sheet(tmp_path / "plain.png", clip)
+    write_clip_sheet(tmp_path / "noted.png", replace(clip, notes=("SYNTHETIC",)))
+    reds = []
+    for name in ("plain", "noted"):
+        with Image.open(tmp_path / f"{name}.png") as image:
+            pixels = np.asarray(image.convert("RGB")).astype(int)
+        reds.append(int((np.abs(pixels - (0xB3, 0x26, 0x1E)).max(-1) < 20).sum()))
+    assert reds[0] == 0
+    assert reds[1] > 100
+
+
+def test_the_same_sheet_twice_is_the_same_file(path: Path, tmp_path: Path) -> None:
+    for name in "ab":
+        write_clip_sheet(tmp_path / f"{name}.png", explained(path))
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
