@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from neurofocus.data.dataset import Batch, CaseDataset
@@ -23,7 +23,7 @@ from neurofocus.errors import NeurofocusError
 from neurofocus.model.build import Model
 from neurofocus.model.draws import Draws
 from neurofocus.schema.run import TrainConfig
-from neurofocus.training.distributed import BatchShare, is_main, part, sum_gradients
+from neurofocus.training.distributed import BatchShare, is_main, part
 from neurofocus.training.ema import WeightAverage
 from neurofocus.training.inference import model_frames, predict_logits, quiet_engine
 from neurofocus.training.losses import training_loss
@@ -188,7 +188,7 @@ def _make_step(state: TrainingState, job: FoldTraining, weights: Tensor | None) 
             )
         values = share.values(terms, TERMS)
         _require_finite(values[0], f"training loss in epoch {epoch + 1}, iteration {iteration + 1}", job)
-        _update(state, share.total(terms), job.config.grad_clip)
+        state.step(share.total(terms), job.config.grad_clip)
         engine.state.tally.add(values, terms.decision, state.model.config)
         return values[0]
 
@@ -204,20 +204,6 @@ def _share(job: FoldTraining, weights: Tensor | None, epoch: int, iteration: int
     labels = torch.tensor([dataset.labels[position] for position in batch])
     generator = torch.Generator().manual_seed(derive_seed("loss", *job.stream, epoch, iteration))
     return Draws(generator, mine.start, len(batch)), BatchShare.of(labels, mine, weights)
-
-
-def _update(state: TrainingState, loss: Tensor, grad_clip: float | None) -> None:
-    """Take one optimiser step; under fp16 a step with overflowing gradients is skipped."""
-    state.optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(state.scaler.scale(loss))
-    sum_gradients(state.model)
-    if grad_clip is not None:
-        state.scaler.unscale_(state.optimizer)
-        nn.utils.clip_grad_norm_(state.model.parameters(), grad_clip)
-    state.scaler.step(state.optimizer)
-    state.scaler.update()
-    if state.average is not None:
-        state.average.update(state.model)
 
 
 def _finish_epoch(

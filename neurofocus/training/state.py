@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from neurofocus.errors import ConfigError
 from neurofocus.model.build import Model
 from neurofocus.training.checkpoint import read_checkpoint, write_checkpoint
+from neurofocus.training.distributed import sum_gradients
 from neurofocus.training.ema import WeightAverage
 
 __all__ = ["EpochRecord", "SavedState", "TrainingState", "load_saved"]
@@ -99,6 +100,24 @@ class TrainingState:
             yield
         finally:
             self.model.load_state_dict(current)
+
+    def step(self, loss: Tensor, grad_clip: float | None) -> None:
+        """Take one optimiser step; under fp16 a step with overflowing gradients is skipped.
+
+        Args:
+            loss: of this process's part of the batch.
+            grad_clip: largest global gradient norm.
+        """
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(self.scaler.scale(loss))
+        sum_gradients(self.model)
+        if grad_clip is not None:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.model.parameters(), grad_clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        if self.average is not None:
+            self.average.update(self.model)
 
     def add(self, record: EpochRecord) -> None:
         """Append an epoch; keep the evaluated weights if it is the best so far. Call under evaluation weights."""
