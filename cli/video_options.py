@@ -25,11 +25,11 @@ __all__ = [
     "OrderOption",
     "StrictOption",
     "checkpoint_settings",
+    "crop_count",
     "find_data",
     "list_options",
     "needed_folder",
     "official_map",
-    "test_crops",
     "train_settings",
 ]
 
@@ -123,7 +123,7 @@ def checkpoint_settings(config: str | None, overrides: "Sequence[str] | None") -
     return None
 
 
-def test_crops(crops: int | None) -> int | None:
+def crop_count(crops: int | None) -> int | None:
     """Return the number of crops.
 
     Raises:

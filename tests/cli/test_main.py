@@ -20,7 +20,7 @@ def main() -> Main:
 
 
 def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    def raise_it(config: object) -> None:
+    def raise_it(config: object, *, convention: str) -> None:
         raise error
 
     monkeypatch.setattr(cost, "measure_cost", raise_it)
