@@ -19,10 +19,10 @@ from .video_options import (
     OrderOption,
     StrictOption,
     checkpoint_settings,
+    crop_count,
     find_data,
     list_options,
     official_map,
-    test_crops,
     train_settings,
 )
 
@@ -163,7 +163,7 @@ def evaluate(
     from .output import print_json, set_up_logging, video_lines
 
     set_up_logging(verbose)
-    wanted, official = test_crops(crops), official_map(map_)
+    wanted, official = crop_count(crops), official_map(map_)
     settings = checkpoint_settings(config, set_)
     video = load_video_model(model, choose_device(device), config=settings, classes=classes)
     found = find_data(

@@ -25,10 +25,10 @@ __all__ = [
     "OrderOption",
     "StrictOption",
     "checkpoint_settings",
+    "crop_count",
     "find_data",
     "list_options",
     "official_map",
-    "test_crops",
     "train_settings",
 ]
 
@@ -109,7 +109,7 @@ def checkpoint_settings(config: str | None, overrides: "Sequence[str] | None") -
     return None
 
 
-def test_crops(crops: int | None) -> int | None:
+def crop_count(crops: int | None) -> int | None:
     """Return the number of crops.
 
     Raises:

@@ -20,7 +20,7 @@ def main() -> Main:
 
 
 def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    def raise_it(config: object, **options: object) -> None:
+    def raise_it(config: object, *, convention: str) -> None:
         raise error
 
     monkeypatch.setattr(cost, "measure_cost", raise_it)
@@ -88,18 +88,6 @@ def test_interruption(
     fail_with(monkeypatch, KeyboardInterrupt())
     assert main(["profile"]) == 130
     assert capsys.readouterr().err == "neurofocus: interrupted\n"
-
-
-def test_interruption_of_what_can_be_continued(
-    main: Main, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupt(*arguments: object, **options: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("neurofocus.workflows.preparation.prepare.prepare_cohort_files", interrupt)
-    assert main(["prepare", "--cohort", "demo", "--out", "x"]) == 130
-    expected = "neurofocus: interrupted; the same command (without --fresh) continues\n"
-    assert capsys.readouterr().err == expected
 
 
 def test_a_bug_keeps_its_traceback(main: Main, monkeypatch: pytest.MonkeyPatch) -> None:
