@@ -112,7 +112,7 @@ def run_fold(
         BundleError: the checkpoint is damaged.
     """
     _check(job)
-    with alone_in(folder, job.fold, patience):
+    with alone_in(folder, f"fold {job.fold}", patience):
         identity = job.identity()
         if (result := finished_fold(folder, job.classes, identity)) is not None:
             return result

@@ -1,4 +1,4 @@
-"""One run at a time in the folder of a fold."""
+"""One run at a time in the folder of a training."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,16 +17,16 @@ LOCK_SECONDS = 30.0
 
 
 class FoldBusyError(NeurofocusError):
-    """Another process is working on the fold."""
+    """Another process is working on the training."""
 
 
 @contextmanager
-def alone_in(folder: Path, fold: int, patience: float) -> Iterator[None]:
-    """Keep other runs out of a fold's folder; of processes that share the fold, the first holds the lock.
+def alone_in(folder: Path, name: str, patience: float) -> Iterator[None]:
+    """Keep other runs out of a training's folder; of processes that share it, the first holds the lock.
 
     Args:
-        folder: of the fold; made if need be, and swept of what a killed run left.
-        fold: its number, for the message.
+        folder: of the training; made if need be, and swept of what a killed run left.
+        name: of the training, for the message, such as "fold 1".
         patience: seconds to wait for another run.
 
     Raises:
@@ -38,21 +38,20 @@ def alone_in(folder: Path, fold: int, patience: float) -> Iterator[None]:
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder, fold, patience):
+    with _locked(folder, name, patience):
         with main_first():
             sweep_partial(folder)
         yield
 
 
 @contextmanager
-def _locked(folder: Path, fold: int, patience: float) -> Iterator[None]:
+def _locked(folder: Path, name: str, patience: float) -> Iterator[None]:
     lock = FileLock(folder / ".lock", timeout=patience)
     try:
         lock.acquire()
     except Timeout:
         raise FoldBusyError(
-            f"{folder}: another process is working on fold {fold}; wait until it is done, "
-            "or choose another --out"
+            f"{folder}: another process is working on {name}; wait until it is done, or choose another --out"
         ) from None
     try:
         yield

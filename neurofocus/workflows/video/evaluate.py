@@ -30,6 +30,7 @@ __all__ = ["VideoEvaluation", "evaluate_videos", "write_evaluation"]
 
 _LOGGER = logging.getLogger("neurofocus.workflows.video")
 _SHOWN_CLASSES = 5
+_BETWEEN = " | "  # class names hold commas and semicolons
 
 
 @dataclass(frozen=True)
@@ -150,10 +151,10 @@ def _predictions(scores: VideoScores, classes: Sequence[str], gflops: float) -> 
     return pd.DataFrame(
         {
             "clip_id": list(scores.cases),
-            "labels": [";".join(classes[int(k)] for k in np.flatnonzero(row)) for row in scores.targets],
+            "labels": [_BETWEEN.join(classes[int(k)] for k in np.flatnonzero(row)) for row in scores.targets],
             "predicted": [classes[row[0]] for row in order],
             "probability": last.max(1),
-            "top5": [";".join(classes[k] for k in row) for row in order],
+            "top5": [_BETWEEN.join(classes[k] for k in row) for row in order],
             "gflops": gflops,
         }
     )

@@ -102,7 +102,7 @@ def train_videos(
     with joined(device) as own:
         with main_first():
             record = open_run(out, config, fresh=fresh and is_main())
-        with alone_in(out, _STREAM, LOCK_SECONDS):
+        with alone_in(out, data.spec.name, LOCK_SECONDS):
             state, found = _train(config, data, out, device=own)
             files: dict[str, Path] = {}
             with main_first():

@@ -128,7 +128,7 @@ def test_prediction_table(written: dict[str, Path], found: VideoEvaluation) -> N
     assert table["predicted"].tolist() == [CLASSES[place] for place in last.argmax(1)]
     np.testing.assert_allclose(table["probability"], last.max(1), atol=1e-6)
     names = [[CLASSES[place] for place in row] for row in (-last).argsort(1, kind="stable")[:, :5]]
-    assert [text.split(";") for text in table["top5"]] == names
+    assert [text.split(" | ") for text in table["top5"]] == names
     assert set(table["gflops"]) == {found.metrics["steps"][-1]["gflops"]}
 
 
