@@ -123,7 +123,7 @@ def test_circumstances(found: VideoEvaluation, several: VideoData) -> None:
 def test_prediction_table(written: dict[str, Path], found: VideoEvaluation) -> None:
     table = read_tsv(written["predictions"], numbers=["probability", "gflops"])
     assert list(table.columns) == ["clip_id", "labels", "predicted", "probability", "top5", "gflops"]
-    assert table["labels"].tolist()[:2] == ["a", "b;d"]
+    assert table["labels"].tolist()[:2] == ["a", "b | d"]
     last = softmax(np.load(written["logits"])["logits"][:, -1])
     assert table["predicted"].tolist() == [CLASSES[place] for place in last.argmax(1)]
     np.testing.assert_allclose(table["probability"], last.max(1), atol=1e-6)
