@@ -200,17 +200,17 @@ def take_frames(frames: Tensor, indices: Tensor) -> Tensor:
 
 
 def _spread(weights: Tensor, num_frames: int) -> Tensor:
-    """Return the weights [B, T] as weights of the T0 frames, [B, T0].
+    """Return the weights [B, T] as weights of the T0 frames up to a common factor, [B, T0].
 
     Each bin's weight is spread evenly over its T-th part of the clip, as in the distribution that evaluation
-    inverts; a frame on the border of two bins gets a part of both.
+    inverts; a frame on the border of two bins gets a part of both, any other frame its bin's own weight.
     """
     bins = weights.shape[1]
     # In units of 1 / (T0 * T) of the clip all borders are whole numbers, so that the shares are exact.
     frame = torch.arange(num_frames, device=weights.device) * bins
     start = torch.arange(bins, device=weights.device)[:, None] * num_frames
     overlap = ((frame + bins).minimum(start + num_frames) - frame.maximum(start)).clamp_min(0)
-    return weights @ (overlap / num_frames).to(weights.dtype)
+    return weights @ (overlap / bins).to(weights.dtype)
 
 
 def _draw_order(weights: Tensor, draws: Draws) -> Tensor:

@@ -219,3 +219,15 @@ def test_memory_does_not_grow_with_the_number_of_draws() -> None:
     unit = 4 * batch * samples * bins
     assert saved(2) < 6 * unit
     assert saved(15) < 8 * unit  # materialising every prefix would take more than 15
+
+
+def test_weights_are_spread_over_the_frames_of_their_part() -> None:
+    weights = torch.rand(3, 8, generator=torch.Generator().manual_seed(0)).softmax(-1)
+    assert torch.equal(frame_sampling._spread(weights, 24), weights.repeat_interleave(3, dim=1))
+    # Three frames for two bins: the middle one lies half in each.
+    torch.testing.assert_close(
+        frame_sampling._spread(torch.tensor([[0.2, 0.8]]), 3), torch.tensor([[0.2, 0.5, 0.8]])
+    )
+    for frames in (36, 5, 8, 61):
+        shares = frame_sampling._spread(weights, frames)
+        torch.testing.assert_close(shares.sum(1), torch.full((3,), frames / 8))
