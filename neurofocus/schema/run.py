@@ -186,10 +186,10 @@ class RunConfig(Settings):
     augment: AugmentConfig = AugmentConfig()
     video: VideoConfig = VideoConfig()
     model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
     pretrain: PretrainConfig | None = Field(
         None, description="encoders learn on stills first; for the embedded digits, which have stills"
     )
-    train: TrainConfig = TrainConfig()
     bundle: BundleConfig = BundleConfig()
 
     @model_validator(mode="after")

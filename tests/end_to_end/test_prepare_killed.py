@@ -47,7 +47,7 @@ def test_forty_scans_four_broken_killed_and_resumed(tmp_path: Path, tiny_config:
 
 
 def _helpers() -> ModuleType:
-    path = Path(__file__).parents[1] / "workflows" / "test_prepare.py"
+    path = Path(__file__).parents[1] / "workflows" / "preparation" / "test_prepare.py"
     spec = importlib.util.spec_from_file_location("prepare_helpers", path)
     assert spec is not None
     assert spec.loader is not None

@@ -76,6 +76,7 @@ def test_whether_flips_are_allowed_must_be_said() -> None:
         ("diving48", 48, "top1", True),
         ("rlvs", 2, "top1", True),
         ("folder", None, "top1", True),
+        ("digits", 10, "top1", False),
     ],
 )
 def test_shipped_data_sets(name: str, classes: int | None, metric: str, flip: bool) -> None:
@@ -87,7 +88,7 @@ def test_shipped_data_sets(name: str, classes: int | None, metric: str, flip: bo
 def test_every_shipped_data_set_is_listed_above_and_found() -> None:
     root = Path(__file__).parents[2] / "cohorts" / "video"
     assert list_resources("videos") == sorted(path.stem for path in root.glob("*.yaml"))
-    assert len(list_resources("videos")) == 10
+    assert len(list_resources("videos")) == 11
     for name in list_resources("videos"):
         assert read_resource("videos", name) == (root / f"{name}.yaml").read_text(encoding="utf-8")
 

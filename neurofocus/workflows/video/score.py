@@ -2,9 +2,12 @@
 
 import logging
 
+import torch
+
 from neurofocus.errors import ConfigError, VideoError
 from neurofocus.ingest.video.class_order import class_order_conflict
 from neurofocus.ingest.video.listing import SPLITS
+from neurofocus.training.reproducible import reproducible
 from neurofocus.workflows.video.bundle import VideoModel
 from neurofocus.workflows.video.evaluate import VideoEvaluation, evaluate_videos
 from neurofocus.workflows.video.source import VideoData
@@ -41,7 +44,9 @@ def score_model(
     config = video.config
     if crops is not None:
         config = config.model_copy(update={"video": config.video.model_copy(update={"test_crops": crops})})
-    return evaluate_videos(video.model, data, split or data.scored_split, config, official_map=official_map)
+    wanted, threads = split or data.scored_split, config.threads or torch.get_num_threads()
+    with reproducible(threads=threads, deterministic=config.train.deterministic):
+        return evaluate_videos(video.model, data, wanted, config, official_map=official_map)
 
 
 def _refuse_other_classes(video: VideoModel, data: VideoData) -> None:

@@ -61,7 +61,7 @@ def test_what_a_run_leaves(run: VideoRun, data: VideoData) -> None:
     assert names - {".lock"} == {*SAME, "run.json", "last.safetensors", "bundle/bundle.json"}
     history = read_tsv(run.out / "history.tsv", integers=["epoch"])
     assert history["epoch"].tolist() == [1, 2]
-    assert {"loss_total", "loss_size", "policy_box_side", "policy_frame_entropy"} <= set(history.columns)
+    assert {"loss_total", "loss_size", "policy_box_size", "policy_weight_entropy"} <= set(history.columns)
     assert run.files.keys() == {"predictions", "logits", "curve table", "curve", "metrics", "bundle"}
     assert all(path.exists() for path in run.files.values())
     metrics = json.loads((run.out / "metrics.json").read_text(encoding="utf-8"))
