@@ -77,6 +77,7 @@ def test_key_follows_content_settings_and_versions(scan: Path, monkeypatch: pyte
     assert alignment_key(content, PREPARE) != key
 
 
+@pytest.mark.slow
 def test_a_damaged_alignment_is_computed_again(
     scan: Path, tmp_path: Path, counted: list[int], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -237,6 +237,7 @@ def test_parallel_workers_prepare_a_scan_once(scan: Path, tmp_path: Path) -> Non
     assert len(entries(tmp_path / "c")) == 1
 
 
+@pytest.mark.slow
 def test_kill_in_the_middle_of_writing_leaves_a_usable_cache(
     scan: Path, tmp_path: Path, counted: list[int]
 ) -> None:

@@ -68,6 +68,7 @@ def test_an_entry_without_what_is_asked_for(path: Path, caplog: pytest.LogCaptur
     assert read_entry(path.with_name("absent.bin"), (), ()) is None
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files through /proc")
 def test_thousands_of_entries_take_neither_files_nor_memory(tmp_path: Path) -> None:
     path = tmp_path / "k" / "case.bin"

@@ -127,6 +127,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "method", sorted({"fork", "forkserver"} & set(multiprocessing.get_all_start_methods()))
 )

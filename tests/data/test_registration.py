@@ -74,6 +74,7 @@ def test_pose_search_doubts_a_header_that_lies_by_a_quarter_turn() -> None:
     assert np.degrees(Rotation.from_matrix(missed).magnitude()) < 20
 
 
+@pytest.mark.slow
 def test_known_affine_is_recovered_and_repeatable() -> None:
     head, truth = template_head((18.0, 9.0, -14.0), 0.88)
     found = register_coarse(head.array, head.affine)

@@ -39,6 +39,7 @@ with joined(torch.device("cpu")):
 """
 
 
+@pytest.mark.slow
 def test_two_processes_give_what_one_gives(tmp_path: Path) -> None:
     inputs = torch.randn(7, 3, 4, 5, generator=torch.Generator().manual_seed(1))
     factors = torch.randn(7, 4, 4, 2, generator=torch.Generator().manual_seed(2))

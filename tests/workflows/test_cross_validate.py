@@ -250,6 +250,7 @@ def test_any_bids_data_set(tmp_path: Path, tiny_data: Path, tiny_run: Path, tiny
     )
 
 
+@pytest.mark.slow
 def test_three_classes(tmp_path: Path, data: Path, tiny_config: Path) -> None:
     relabel(data, ["CN", "MCI", "AD"])
     cohort = tmp_path / "of Alice" / "three.yaml"

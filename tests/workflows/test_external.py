@@ -188,6 +188,7 @@ def test_a_confound_of_the_external_cohort_is_kept(
     assert any(text.startswith("confound: ") for text in result.metrics["warnings"])
 
 
+@pytest.mark.slow
 def test_the_command(
     run: Path, tiny_cohort: Path, tiny_config: Path, tiny_data: Path, other_data: Path, tmp_path: Path,
     command: Command, capsys: pytest.CaptureFixture[str],

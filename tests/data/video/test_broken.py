@@ -253,6 +253,7 @@ def huge_motion_jpeg(path: Path, *, frames: int) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_huge_pictures_are_refused_before_memory_is_taken(tmp_path: Path) -> None:
     path = huge_motion_jpeg(tmp_path / "a.avi", frames=2)

@@ -103,6 +103,7 @@ def test_numbers_of_frames_and_rate(path: Path, tmp_path: Path) -> None:
             assert stream.frames == 30 + 2 * round(float(rate) * 0.4)
 
 
+@pytest.mark.slow
 def test_a_long_clip_keeps_its_chosen_frames(tmp_path: Path) -> None:
     path = write_video(tmp_path / "long.mp4", images=[grey(16, 16)] * 1000, size=(16, 16), gop=50)
     clip = explained(path, chosen=np.array([3, 501]), crop=Crop((36, 36), 2, 2, 32, 32))

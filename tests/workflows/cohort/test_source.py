@@ -199,6 +199,7 @@ def run(config: RunConfig, out: Path, **options: object) -> CrossValidationResul
     return cross_validate(config, out=out, device="cpu", **options)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_one_site_out_at_a_time(
     tiny_cohort: Path, data: Path, tmp_path: Path, free: Callable[..., RunConfig]
 ) -> None:

@@ -54,6 +54,7 @@ def test_threads_are_shared_out(synthetic: ModuleType, tmp_path: Path, parallel:
         torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 def test_the_first_error_ends_the_others(synthetic: ModuleType, tmp_path: Path) -> None:
     endless = synthetic.make_job(*ENDLESS)
     jobs = [(endless, tmp_path / "endless"), (without_validation(endless), tmp_path / "wrong")]
@@ -63,6 +64,7 @@ def test_the_first_error_ends_the_others(synthetic: ModuleType, tmp_path: Path) 
     assert not (tmp_path / "endless" / "DONE").exists()
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_told(synthetic: ModuleType, tmp_path: Path) -> None:
     def kill() -> None:
         while not (tmp_path / "endless" / "last.safetensors").exists():

@@ -188,6 +188,7 @@ def test_a_second_call_does_nothing(done: PreparationResult, big: Path, config: 
     assert again.quality.equals(done.quality)
 
 
+@pytest.mark.slow
 def test_cv_finds_the_frames(
     small: Path, config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,6 +226,7 @@ def remove_output(small: Path, out: Path, config: RunConfig) -> RunConfig:
     return config
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [change_file, change_output, remove_output])
 def test_only_what_changed_is_made_again(
     small: Path, config: RunConfig, tmp_path: Path, change: Callable[[Path, Path, RunConfig], RunConfig]
@@ -238,6 +240,7 @@ def test_only_what_changed_is_made_again(
     assert touched == {"sub-02"}
 
 
+@pytest.mark.slow
 def test_a_changed_setting_makes_all_again_and_another_grid_none(
     small: Path, config: RunConfig, tmp_path: Path
 ) -> None:
@@ -254,6 +257,7 @@ def test_a_changed_setting_makes_all_again_and_another_grid_none(
     assert not list(out.rglob("*desc-brain_mask.nii.gz"))
 
 
+@pytest.mark.slow
 def test_outputs_of_scans_that_left_or_broke_are_removed(
     small: Path, config: RunConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
