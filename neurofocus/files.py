@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from filelock import FileLock
 from neurofocus.errors import NeurofocusError
 
 __all__ = [
+    "all_or_none",
     "atomic_folder",
     "atomic_write",
     "cache_dir",
@@ -104,6 +105,27 @@ def atomic_write(path: Path) -> Iterator[Path]:
         finally:
             with suppress(OSError):  # the first error is the one to tell
                 temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def all_or_none(files: Iterable[Path], mark: Path) -> Iterator[None]:
+    """Write files that belong together inside the block, ``mark`` last: where it lies, the others are its own.
+
+    An older ``mark`` is gone first; an error in the block removes every file.
+
+    Args:
+        files: all of them.
+        mark: the one among them that is written last.
+    """
+    with mendable(mark.parent):
+        mark.unlink(missing_ok=True)
+    try:
+        yield
+    except BaseException:
+        for path in files:
+            with suppress(OSError):  # the first error is the one to tell
+                path.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """``neurofocus predict``: one scan becomes probabilities, saliency on its own grid, a picture and a page."""
 
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from neurofocus.explain.projection import frame_to_world, to_scan_grid
 from neurofocus.explain.saliency import METHOD, CaseSaliency, case_saliency
 from neurofocus.explain.summary import CaseSummary, ExplainedCase
 from neurofocus.explain.viewer import write_viewer
-from neurofocus.files import mendable, write_json
+from neurofocus.files import all_or_none, write_json
 from neurofocus.training.inference import predict_frames
 from neurofocus.workflows.bundle import ModelBundle, default_bundle, load_bundle
 from neurofocus.workflows.device import choose_device
@@ -212,17 +211,9 @@ def _write(out: Path, explained: ExplainedCase, document: dict[str, Any]) -> dic
         "overlay": out / f"{stem}_overlay.png",
         "report": out / f"{stem}_report.html",
     }
-    # Gone first and written last: a prediction.json means that the other files are there and belong to it.
-    with mendable(out):
-        files["prediction"].unlink(missing_ok=True)
-    try:
+    with all_or_none(files.values(), files["prediction"]):
         write_volume(files["saliency"], explained.scan_saliency, explained.scan.affine)
         write_overlay(files["overlay"], explained)
         write_viewer(files["report"], explained, files["overlay"])
         write_json(files["prediction"], document)
-    except BaseException:
-        for path in files.values():
-            with suppress(OSError):  # the first error is the one to tell
-                path.unlink(missing_ok=True)
-        raise
     return files

@@ -131,7 +131,7 @@ def write_descriptions(root: Path, config: DigitsConfig, truths: Mapping[Part, S
     write_text(root / "README", _README.format(**fields))
 
 
-def read_truth(root: Path, part: Part) -> DigitsTruth:
+def read_truth(root: Path, part: str) -> DigitsTruth:
     """Return the truth of one part of a data set.
 
     Raises:

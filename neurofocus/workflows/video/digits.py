@@ -89,7 +89,7 @@ def evidence_found(root: Path, part: str, outputs: CaseOutputs, names: list[str]
         outputs: of the model.
         names: the clips' identifiers, in their order.
     """
-    truth = read_truth(root, part)  # type: ignore[arg-type]
+    truth = read_truth(root, part)
     row = {str(Path(path).with_suffix("")): place for place, path in enumerate(truth.paths)}
     boxes = torch.from_numpy(truth.boxes[[row[name] for name in names]])
     nothing = torch.zeros(0)

@@ -1,7 +1,6 @@
 """``neurofocus video predict``: the likeliest classes of a clip, a movie and a sheet of what was looked at."""
 
 import re
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from neurofocus.data.video.source import FrameSource
 from neurofocus.explain.video.clip import ExplainedClip
 from neurofocus.explain.video.movie import write_clip_movie
 from neurofocus.explain.video.sheet import write_clip_sheet
-from neurofocus.files import mendable, write_json
+from neurofocus.files import all_or_none, write_json
 from neurofocus.model.cost import measure_cost
 from neurofocus.model.outputs import ModelOutput
 from neurofocus.training.inference import evaluating
@@ -159,10 +158,7 @@ def _write(
         "movie": out / f"{clip.title}_focus.mp4",
         "sheet": out / f"{clip.title}_focus.png",
     }
-    # Gone first and written last: a prediction.json means that the other files are there and belong to it.
-    with mendable(out):
-        files["prediction"].unlink(missing_ok=True)
-    try:
+    with all_or_none(files.values(), files["prediction"]):
         left_out = write_clip_movie(files["movie"], clip, strict=strict)
         write_clip_sheet(files["sheet"], clip)
         document = _document(clip, source, video)  # now all damage of the file has been met
@@ -171,9 +167,4 @@ def _write(
                 f"{left_out} frames cannot be decoded; the answer did not need them, the movie is without them"
             )
         write_json(files["prediction"], document)
-    except BaseException:
-        for path in files.values():
-            with suppress(OSError):  # the first error is the one to tell
-                path.unlink(missing_ok=True)
-        raise
     return ClipPrediction(document, files)
