@@ -28,13 +28,13 @@ def test_forty_scans_four_broken_killed_and_resumed(tmp_path: Path, tiny_config:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     first = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 300
-    while len(list(out.rglob("*_desc-qc.json"))) < 12:
+    while len(list(out.rglob("sub-*_desc-qc.json"))) < 12:
         assert first.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
-    records = {path: path.stat().st_mtime_ns for path in out.rglob("*_desc-qc.json")}
+    records = {path: path.stat().st_mtime_ns for path in out.rglob("sub-*_desc-qc.json")}
     assert 12 <= len(records) < 36
     second = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert second.returncode == 0, second.stderr
