@@ -182,7 +182,7 @@ class _Embedding(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Return z, [B, T, hidden], of features [B, T, D]."""
         embedded: Tensor = self.layers(features.flatten(0, 1))
-        return embedded.view(*features.shape[:2], -1)
+        return embedded.unflatten(0, features.shape[:2])
 
 
 def build_classifier(
@@ -229,5 +229,7 @@ def _apply_heads(heads: nn.ModuleList, steps: list[Tensor]) -> list[Tensor]:
 
 def _running_mean(logits: Tensor) -> Tensor:
     """Return the mean over frames 1..t at every t, [B, T, K]."""
+    if not logits.shape[1]:
+        return logits
     sums = torch.stack(list(accumulate(logits.unbind(1))), dim=1)
     return sums / torch.arange(1, sums.shape[1] + 1, device=sums.device)[:, None]

@@ -9,6 +9,7 @@ from torch import Tensor
 from neurofocus.model.draws import Draws
 
 __all__ = [
+    "by_weight",
     "draw_frames",
     "expected_frame_logits",
     "expected_frame_loss",
@@ -192,6 +193,17 @@ def expected_frame_logits(
                 rest = weights.scatter(-1, _draw_order(weights.detach(), draws)[..., :taken], 0.0)
             shares = shares + (rest / rest.detach().sum(-1, keepdim=True)).mean(1)
         return ((shares / num_draws)[:, None] @ frame_logits.float())[:, 0]
+
+
+def by_weight(weights: Tensor, num_frames: int, indices: Tensor) -> Tensor:
+    """Return the places of chosen frames by falling weight, equal ones in time, int64 [B, F].
+
+    Args:
+        weights: over the T_G glance frames, [B, T].
+        num_frames: T0.
+        indices: the chosen frames, [B, F].
+    """
+    return _spread(weights, num_frames).gather(1, indices).argsort(dim=1, descending=True, stable=True)
 
 
 def take_frames(frames: Tensor, indices: Tensor) -> Tensor:

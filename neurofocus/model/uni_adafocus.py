@@ -149,6 +149,15 @@ class UniAdaFocus(TwoEncoders):
             return torch.cat([self.global_head(glance.global_features).mean(1, keepdim=True), logits], dim=1)
         return logits
 
+    def classify_glance(self, global_features: Tensor) -> Tensor:
+        """Return the logits of the last exit step that needs no focus frame, [B, K]; without reuse there is none."""
+        if self.exits_by_head:
+            means: Tensor = self.global_head(global_features).mean(1)
+            return means
+        none = global_features.new_empty(len(global_features), 0, self.local_encoder.out_channels)
+        logits: Tensor = self.classifier(global_features, none)
+        return logits[:, self.classifier.num_global_exits - 1]
+
     @property
     def exits_by_head(self) -> bool:
         """Whether FC_G answers after the glance, because f_C is the average of whole clips only."""
