@@ -182,7 +182,7 @@ class _Embedding(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Return z, [B, T, hidden], of features [B, T, D]."""
         embedded: Tensor = self.layers(features.flatten(0, 1))
-        return embedded.unflatten(0, features.shape[:2])
+        return embedded.view(*features.shape[:2], embedded.shape[-1])
 
 
 def build_classifier(

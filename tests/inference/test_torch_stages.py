@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from neurofocus.early_exit.compare import exit_steps
+from neurofocus.early_exit.criteria import uncertainty
 from neurofocus.early_exit.plan import exit_ladder, solve_plan
 from neurofocus.early_exit.runner import run_with_exits
 from neurofocus.inference.torch_stages import CaseFrames, TorchStages
 from neurofocus.model.cost import measure_cost
 from neurofocus.model.frame_sampling import by_weight
 from neurofocus.model.uni_adafocus import UniAdaFocus
-from neurofocus.schema.early_exit import ExitConfig, ExitPlan
+from neurofocus.schema.early_exit import ExitConfig, ExitPlan, ExitRule
 from neurofocus.schema.model import ModelConfig
 
 FRAMEWISE: dict[str, Any] = {
@@ -121,6 +122,13 @@ def planned(model: UniAdaFocus, probabilities: np.ndarray, order: Order) -> Exit
     return solve_plan(probabilities, worth, exit_ladder(costs, focus, every=2), settings)
 
 
+def near(probabilities: np.ndarray, plan: ExitPlan, rule: ExitRule) -> np.ndarray:
+    """Which cases have an uncertainty so near a threshold that rounding decides, [N]."""
+    unsure = uncertainty(probabilities[:, plan.ladder.steps[:-1]], plan.criterion)
+    found: np.ndarray = (np.abs(unsure - np.array(rule.thresholds)) < 1e-5).any(1)
+    return found
+
+
 def cases(model: UniAdaFocus, crops: int = 1) -> list[CaseFrames]:
     frames, glances = videos(model, crops)
     rows = [slice(start, start + crops) for start in range(0, len(frames), crops)]
@@ -138,6 +146,8 @@ def test_exits_are_those_of_complete_predictions(name: str, order: Order) -> Non
     assert len(plan.rules) >= 3
     for rule, batch_size in zip(plan.rules, (1, 7, 100), strict=False):
         expected = exit_steps(probabilities, plan, rule)
+        tied = near(probabilities, plan, rule)
+        assert tied.sum() <= 2
         answers = list(
             run_with_exits(
                 TorchStages(model, order=order), iter(cases(model)), plan, rule, batch_size=batch_size
@@ -145,9 +155,9 @@ def test_exits_are_those_of_complete_predictions(name: str, order: Order) -> Non
         )
         assert sorted(answer.index for answer in answers) == list(range(COUNT))
         for answer in answers:
-            assert answer.step == expected[answer.index]
+            assert answer.step == expected[answer.index] or tied[answer.index]
             assert answer.probabilities == pytest.approx(probabilities[answer.index, answer.step], abs=1e-5)
-        assert np.mean([answer.gflops for answer in answers]) == pytest.approx(rule.gflops)
+            assert answer.gflops == plan.ladder.gflops[plan.ladder.steps.index(answer.step)]
 
 
 @pytest.mark.parametrize("name", ["max pooling", "temporal shift"])
