@@ -63,7 +63,7 @@ def test_tsm(tmp_path: Path) -> None:
     assert table.warnings == ()
 
 
-def test_adafocus_commas_with_up_to_three_labels(tmp_path: Path) -> None:
+def test_adafocus_commas_with_a_label_a_segment(tmp_path: Path) -> None:
     table = load_videos(small("activitynet", num_classes=3), put_adafocus(tmp_path))
     assert rows(table) == [
         ("train", "frames/v_aaaaaaaaaaa", "frames", (0,)),
