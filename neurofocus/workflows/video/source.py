@@ -61,9 +61,14 @@ class VideoData:
 
     @property
     def scored_split(self) -> str:
-        """The split that results are reported on: test where validation has other labelled clips, else either."""
+        """The split that results are reported on.
+
+        It is the definition's; else test where validation has other labelled clips; else the one that there is.
+        """
         labelled = self.table.clips[self.table.clips["labels"].map(len) > 0]
         names = {split: set(labelled.loc[labelled["split"] == split, "clip_id"]) for split in SPLITS}
+        if self.spec.scored is not None and names[self.spec.scored]:
+            return self.spec.scored
         apart = names["test"] and names["validation"] and not names["test"] & names["validation"]
         return "test" if apart else self.table.evaluation_split
 
