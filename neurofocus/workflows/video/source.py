@@ -114,10 +114,18 @@ class VideoData:
         Args:
             share: of the training clips of every (first) label.
             seed: of the draw.
+
+        Raises:
+            ConfigError: the share leaves no clips on one side, or a validation split chooses already.
         """
         training = self.clips("train")
         labelled = self.table.clips["labels"].map(len) > 0
         if self.scored_split == "test" and (labelled & (self.table.clips["split"] == "validation")).any():
+            if share:
+                raise ConfigError(
+                    f"video.validation_fraction={share}: the validation split of {self.root} chooses the epoch; set it "
+                    "to 0, or take the validation clips out of the lists"
+                )
             return training, self.clips("validation")
         if share == 0:
             return training, None

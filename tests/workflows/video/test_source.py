@@ -234,6 +234,14 @@ def test_a_share_of_every_class_is_held_out(counts: list[int], quarters: int, se
     assert again["clip_id"].tolist() == held["clip_id"].tolist()
 
 
+def test_a_share_beside_a_validation_split_is_refused() -> None:
+    rows: list[Row] = [("a", (0,), "train"), ("v", (0,), "validation"), ("t", (0,), "test")]
+    with pytest.raises(
+        ConfigError, match=r"validation_fraction=0\.2: the validation split of .* set it to 0"
+    ):
+        data_of(rows).hold_out(0.2, 0)
+
+
 def test_who_is_held_out_depends_on_the_seed() -> None:
     rows: list[Row] = [(f"c{place}", (0,), "train") for place in range(40)]
     data = data_of([*rows, ("v", (0,), "validation")])
