@@ -74,6 +74,9 @@ class VideoDatasetSpec(Settings):
     class_order: ClassOrder = Field("sorted", description="index of labels that are given as names")
     class_order_note: str = Field("", description="what to know about orders of classes in the wild")
     metric: Literal["map", "top1"] = "top1"
+    scored: Literal["validation", "test"] | None = Field(
+        None, description="split that the field reports on; none: test where other validation clips are there"
+    )
     flip: bool = Field(description="whether a mirrored clip keeps its label")
     counts: tuple[OfficialCount, ...] = ()
     simulation: Literal["digits"] | None = Field(

@@ -161,9 +161,10 @@ def _kinetics(root: Path) -> None:
 
 def _diving48(root: Path) -> None:
     put_diving48(root)
-    path = root / "Diving48_V2_test.json"
-    entries = json.loads(path.read_text(encoding="utf-8"))
-    put_json(path, [*entries, {**entries[0], "vid_name": "_8Vy3dlHg2w_00001", "label": 0}])
+    for split, more in (("train", []), ("test", [{"vid_name": "_8Vy3dlHg2w_00001", "label": 0}])):
+        path = root / f"Diving48_V2_{split}.json"
+        entries = [*json.loads(path.read_text(encoding="utf-8")), *more]
+        put_json(path, [{**entry, "start_frame": 0, "end_frame": 104} for entry in entries])
     put_clips(root / "rgb", ["_8Vy3dlHg2w_00001.mp4"])
 
 

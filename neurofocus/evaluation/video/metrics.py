@@ -112,10 +112,9 @@ def _one_class(positive: Bools, values: Floats, by_video: Floats, interpolated: 
     thresholds = np.unique(values[positive])[::-1]
     ends = np.searchsorted(-ranked, -thresholds, side="right")
     starts = np.concatenate([[0], ends[:-1]])
-    found = by_video[order[: ends[-1]]]
-    everything = np.add.reduceat(found, starts, axis=0)
-    gains = np.add.reduceat(found * positive[order[: ends[-1]], None], starts, axis=0)
-    seen = everything.cumsum(0)
+    ranks = np.flatnonzero(positive[order])  # every threshold has one
+    gains = np.add.reduceat(by_video[order[ranks]], np.searchsorted(ranks, starts), axis=0)
+    seen = np.add.reduceat(by_video[order[: ends[-1]]], starts, axis=0).cumsum(0)
     precision = np.divide(gains.cumsum(0), seen, out=np.zeros_like(seen), where=seen > 0)
     if interpolated:
         precision = np.maximum.accumulate(precision[::-1], axis=0)[::-1]

@@ -114,13 +114,14 @@ def _diving(request: Request, lists: Mapping[Split, list[Any]]) -> Listing:
             where = f"{request.files[split]}: entry {place}"
             name = _value(entry, "vid_name", str, where)
             labels = (_value(entry, "label", int, where),) if "label" in entry else ()
-            part = None
+            start, stop = 0, None
             if "end_frame" in entry:
-                part = (
-                    _value(entry, "start_frame", int, where),
-                    _value(entry, "end_frame", int, where),
-                )
-            clips.append(ListedClip((name,), split, labels, where, frames=part))
+                start = _value(entry, "start_frame", int, where)
+                stop = _value(entry, "end_frame", int, where)
+            # From frame 0 on, the end only counts the frames of a trimmed file, as another decoder did.
+            part = None if start == 0 or stop is None else (start, stop)
+            count = None if stop is None else stop - start
+            clips.append(ListedClip((name,), split, labels, where, num_frames=count, frames=part))
     return Listing(clips, (), (_version(request, lists),))
 
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from neurofocus.errors import VideoError
 from neurofocus.ingest.video.listing import SPLITS, ListedClip, Listing, NotThisFormat, Opened, Request, Split
 from neurofocus.ingest.video.media import without_suffix
 from neurofocus.ingest.video.rows import Row, RowFile, read_rows
@@ -136,11 +135,11 @@ def _listing(reading: _Reading, lists: Mapping[Split, RowFile]) -> Listing:
 
 def _clip(reading: _Reading, split: Split, rows: RowFile, row: Row) -> ListedClip:
     path, head, numbers = reading.split(row, rows.separator)
-    labels: tuple[int, ...] | tuple[str, ...] = numbers if row.name is None else (row.name,)
+    # AR-Net's lists of ActivityNet hold a label for every annotated segment; the video has each class once.
+    distinct = tuple(dict.fromkeys(numbers))
+    labels: tuple[int, ...] | tuple[str, ...] = distinct if row.name is None else (row.name,)
     if split == "test" and numbers == (-1,):
         labels = ()  # how test lists without labels fill their last column
-    if len(set(numbers)) < len(numbers):
-        raise VideoError(f"{rows.where(row)}: the label {max(numbers)} stands twice; write it once")
     part = (head[0], head[0] + head[1]) if len(head) == 2 else None
     return ListedClip(
         (path,), split, labels, rows.where(row), num_frames=head[-1] if head else None, frames=part

@@ -61,9 +61,14 @@ class VideoData:
 
     @property
     def scored_split(self) -> str:
-        """The split that results are reported on: test where validation has other labelled clips, else either."""
+        """The split that results are reported on.
+
+        It is the definition's; else test where validation has other labelled clips; else the one that there is.
+        """
         labelled = self.table.clips[self.table.clips["labels"].map(len) > 0]
         names = {split: set(labelled.loc[labelled["split"] == split, "clip_id"]) for split in SPLITS}
+        if self.spec.scored is not None and names[self.spec.scored]:
+            return self.spec.scored
         apart = names["test"] and names["validation"] and not names["test"] & names["validation"]
         return "test" if apart else self.table.evaluation_split
 
@@ -109,10 +114,18 @@ class VideoData:
         Args:
             share: of the training clips of every (first) label.
             seed: of the draw.
+
+        Raises:
+            ConfigError: the share leaves no clips on one side, or a validation split chooses already.
         """
         training = self.clips("train")
         labelled = self.table.clips["labels"].map(len) > 0
         if self.scored_split == "test" and (labelled & (self.table.clips["split"] == "validation")).any():
+            if share:
+                raise ConfigError(
+                    f"video.validation_fraction={share}: the validation split of {self.root} chooses the epoch; set it "
+                    "to 0, or take the validation clips out of the lists"
+                )
             return training, self.clips("validation")
         if share == 0:
             return training, None

@@ -145,7 +145,7 @@ def _job(config: RunConfig, data: VideoData, out: Path, identity: dict[str, Any]
             f"{data.root}: {len(training)} clips are there to train on; at least {least} are needed (two, and one a "
             "process): add clips"
         )
-    _tell(data, training, held)
+    _tell(data, training, held, config.train.keep)
     batch, workers = config.train.batch_size, config.data.num_workers
     stream = (config.seed, _STREAM)
     once = config.model_copy(update={"video": config.video.model_copy(update={"test_crops": 1})})
@@ -179,9 +179,13 @@ def _measures(dataset: VideoDataset | None, metric: str, logits: Tensor) -> dict
     return found
 
 
-def _tell(data: VideoData, training: pd.DataFrame, held: pd.DataFrame | None) -> None:
+def _tell(data: VideoData, training: pd.DataFrame, held: pd.DataFrame | None, keep: str) -> None:
     scored = data.scored_split
-    chosen = "the last epoch is kept" if held is None else f"{len(held)} clips choose the epoch"
+    measured = "" if held is None else f" ({len(held)} clips measure every epoch)"
+    if held is None or keep == "last":
+        chosen = f"the last epoch is kept{measured}"
+    else:
+        chosen = f"{len(held)} clips choose the epoch"
     _LOGGER.info(
         "%s (%s): %d classes, %d clips to train on, %s, %d clips of the %s split are scored",
         data.spec.name,

@@ -55,11 +55,14 @@ def put_tsm(root: Path) -> Path:
 
 
 def put_adafocus(root: Path) -> Path:
-    """ActivityNet as AR-Net and AdaFocus list it: commas, up to three labels, classInd.txt, image_00001.jpg."""
+    """ActivityNet as AR-Net and AdaFocus list it: commas, a label a segment, classInd.txt, image_00001.jpg."""
     put_text(
-        root / "actnet_train_split.txt", "v_aaaaaaaaaaa,240,0", "v_bbbbbbbbbbb,3,1,2", "v_ccccccccccc,4,2,0,1"
+        root / "actnet_train_split.txt",
+        "v_aaaaaaaaaaa,240,0",
+        "v_bbbbbbbbbbb,3,1,2",
+        "v_ccccccccccc,4,2,0,1,2,2",
     )
-    put_text(root / "actnet_val_split.txt", "v_ddddddddddd,3,2")
+    put_text(root / "actnet_val_split.txt", "v_ddddddddddd,3,2,2")
     put_text(root / "classInd.txt", "Zumba", "Archery", "Bowling")
     put_frames(root / "frames" / "v_aaaaaaaaaaa", 240, "image_%05d.jpg")
     for name, count in (("v_bbbbbbbbbbb", 3), ("v_ccccccccccc", 4), ("v_ddddddddddd", 3)):

@@ -63,7 +63,7 @@ def test_tsm(tmp_path: Path) -> None:
     assert table.warnings == ()
 
 
-def test_adafocus_commas_with_up_to_three_labels(tmp_path: Path) -> None:
+def test_adafocus_commas_with_a_label_a_segment(tmp_path: Path) -> None:
     table = load_videos(small("activitynet", num_classes=3), put_adafocus(tmp_path))
     assert rows(table) == [
         ("train", "frames/v_aaaaaaaaaaa", "frames", (0,)),
@@ -272,9 +272,24 @@ def test_diving48_says_its_edition(tmp_path: Path, version: str, text: str) -> N
         ("train", "rgb/-mmq0PT-u8k_00156.mp4", "file", (2,)),
         ("test", "rgb/_8Vy3dlHg2w_00000.mp4", "file", (1,)),
     ]
-    assert table.clips[["start_frame", "end_frame"]].to_numpy().tolist() == [[0, 48], [0, 70], [0, 104]]
+    assert table.clips["num_frames"].tolist() == [48, 70, 104]  # of the whole file
+    assert table.clips[["start_frame", "end_frame"]].isna().all(axis=None)
     assert table.classes == ("Back 15som 05Twis FREE", "Back 15som 15Twis FREE", "Back Dive NoTwis PIKE")
     assert table.warnings[0].startswith(text)
+
+
+def test_diving48_part_of_a_file(tmp_path: Path) -> None:
+    put_json(
+        tmp_path / "Diving48_V2_train.json",
+        [
+            {"vid_name": "a", "label": 0, "start_frame": 12, "end_frame": 48},
+            {"vid_name": "b", "label": 1},
+        ],
+    )
+    table = load("diving48", tmp_path)
+    found = table.clips[["num_frames", "start_frame", "end_frame"]].astype(object)
+    assert found.iloc[0].tolist() == [36, 12, 48]
+    assert found.iloc[1].isna().all()
 
 
 def test_diving48_editions_are_not_mixed(tmp_path: Path) -> None:

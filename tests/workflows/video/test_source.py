@@ -2,17 +2,19 @@
 
 import logging
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from data.video.clips import number_of, write_folder, write_video
 from hypothesis import given
 from hypothesis import strategies as st
-from ingest.video.deliveries import put_clips, put_text
+from ingest.video.deliveries import put_clips, put_frames, put_text
 from workflows.video.tiny_video import Row, data_of, put_clips_by_class, small_config, write_small
 
 from neurofocus.data.video.source import FullSize
 from neurofocus.errors import ConfigError, VideoError
+from neurofocus.schema.load import load_video_spec
 from neurofocus.workflows.video.source import VideoData, find_videos
 
 
@@ -164,6 +166,45 @@ def test_the_scored_split_chooses_nothing(rows: list[Row], scored: str, chooses:
     assert (None if held is None else held["clip_id"].tolist()) == chooses
 
 
+def test_a_benchmark_is_scored_on_the_paper_s_split(tmp_path: Path) -> None:
+    """TSM's test list of Something-Something V2 has label 0 for every clip, which nobody knows."""
+    put_text(tmp_path / "train_videofolder.txt", "1 5 3", "2 5 0")
+    put_text(tmp_path / "val_videofolder.txt", "3 5 3", "4 5 0")
+    put_text(tmp_path / "test_videofolder.txt", "5 5 0", "6 5 0")
+    for name in "123456":
+        put_frames(tmp_path / "frames" / name, 5, "%06d.jpg")
+    found = find_videos("sthv2", tmp_path)
+    assert found.scored_split == "validation"
+    assert found.hold_out(0.0, 0)[1] is None
+    assert len(found.clips("test")) == 2
+
+
+@pytest.mark.parametrize(
+    ("dataset", "split"),
+    [
+        ("activitynet", "validation"),
+        ("fcvid", None),  # "test" in the release's files, "validation" in the lists of the field
+        ("mini-kinetics", "validation"),
+        ("kinetics400", "validation"),
+        ("sthv1", "validation"),
+        ("sthv2", "validation"),
+        ("jester", "validation"),
+        ("diving48", None),  # "test" in the release's files, "validation" in mmaction2's lists
+        ("rlvs", None),
+        ("folder", None),
+    ],
+)
+def test_the_split_of_appendix_g(dataset: str, split: str | None) -> None:
+    assert load_video_spec(dataset).scored == split
+
+
+def test_a_split_that_is_not_there_is_not_scored() -> None:
+    rows: list[Row] = [("a", (0,), "train"), ("v", (), "validation"), ("t", (0,), "test")]
+    data = data_of(rows)
+    spec = data.spec.model_copy(update={"scored": "validation"})
+    assert replace(data, spec=spec).scored_split == "test"
+
+
 def test_no_clip_to_score() -> None:
     with pytest.raises(VideoError, match="no labelled clips to validate or test on"):
         _ = data_of([("a", (0,), "train"), ("v", (), "validation")]).scored_split
@@ -191,6 +232,14 @@ def test_a_share_of_every_class_is_held_out(counts: list[int], quarters: int, se
     again = data.hold_out(quarters / 4, seed)[1]
     assert again is not None
     assert again["clip_id"].tolist() == held["clip_id"].tolist()
+
+
+def test_a_share_beside_a_validation_split_is_refused() -> None:
+    rows: list[Row] = [("a", (0,), "train"), ("v", (0,), "validation"), ("t", (0,), "test")]
+    with pytest.raises(
+        ConfigError, match=r"validation_fraction=0\.2: the validation split of .* set it to 0"
+    ):
+        data_of(rows).hold_out(0.2, 0)
 
 
 def test_who_is_held_out_depends_on_the_seed() -> None:

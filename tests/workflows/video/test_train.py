@@ -197,6 +197,19 @@ def test_without_a_share_the_last_epoch_is_kept(
     assert manifest.provenance["kept_epoch"] == 2
 
 
+def test_the_last_epoch_may_be_kept_though_all_are_measured(
+    data: VideoData, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "neurofocus"):
+        done = train(small_config("train.keep=last"), data, tmp_path / "run")
+    assert "the last epoch is kept (4 clips measure every epoch), 2 clips of the test split" in caplog.text
+    assert "validation_loss" in read_tsv(done.out / "history.tsv").columns
+    manifest = BundleManifest.model_validate_json(
+        (done.out / "bundle/bundle.json").read_text(encoding="utf-8")
+    )
+    assert manifest.provenance["kept_epoch"] == 2
+
+
 def test_validation_takes_one_crop_and_several_labels(tmp_path: Path) -> None:
     """Three test crops are for the score; the epoch is chosen on the middle one, by mAP too where that is the measure."""
     rows = [
