@@ -45,7 +45,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "uniform frames": FRAMEWISE | {"temporal_policy": {"dynamic": False}},
     "temporal shift": CLIPS
     | {
-        "global_encoder": {"name": "mobilenet_v2", "width": 0.25, "temporal_shift": True},
+        "global_encoder": {"name": "resnet18", "width": 0.25, "temporal_shift": True},
         "local_encoder": {"name": "resnet18", "width": 0.25, "temporal_shift": True},
     },
     "x3d": CLIPS
