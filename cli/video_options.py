@@ -53,7 +53,7 @@ OrderOption = Annotated[
     str | None, typer.Option("--class-order", metavar="sorted|file", help="Index of labels given as names.")
 ]
 ExcludeOption = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Clips to leave out, one identifier a line.")
+    Path | None, typer.Option(metavar="FILE", help="Clips to leave out, one name or path a line.")
 ]
 ModelOption = Annotated[
     Path, typer.Option(metavar="BUNDLE|FILE", help="A bundle, or a released checkpoint with --config.")
@@ -69,7 +69,7 @@ MapOption = Annotated[
     typer.Option("--map", metavar="official", help="Also the ActivityNet toolkit's interpolated mAP."),
 ]
 StrictOption = Annotated[
-    bool, typer.Option("--strict-video", help="Stop at the first damaged frame instead of counting it.")
+    bool, typer.Option("--strict-video", help="Stop at the first frame that is damaged or not there.")
 ]
 
 

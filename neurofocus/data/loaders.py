@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from neurofocus.data.dataset import Batch, CaseDataset
 from neurofocus.data.seeds import derive_seed
+from neurofocus.errors import NeurofocusError
 from neurofocus.processes import end_with_parent
 
 __all__ = ["EpochBatchSampler", "evaluation_loader", "training_loader"]
@@ -73,6 +74,19 @@ class EpochBatchSampler(Sampler[list[int]]):
         return slice(cases * number // processes, cases * (number + 1) // processes)
 
 
+class _CaseLoader(DataLoader[Batch]):
+    """A loader that passes on what the user can mend as it was said: torch puts the worker's traceback before it."""
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # torch names its own class of iterators
+        try:
+            yield from super().__iter__()
+        except NeurofocusError as error:
+            name, colon, text = str(error).rstrip().rpartition("\n")[2].partition(": ")
+            if not colon or not name.endswith(type(error).__name__):
+                raise
+            raise type(error)(text) from error
+
+
 def training_loader(
     dataset: CaseDataset, batch_size: int, *, num_workers: int = 0, part: tuple[int, int] = (0, 1)
 ) -> DataLoader[Batch]:
@@ -83,7 +97,7 @@ def training_loader(
     if dataset.stream is None:
         raise ValueError("a training dataset needs its stream (seed, fold)")
     sampler = EpochBatchSampler(len(dataset), batch_size, dataset.stream, part)
-    return DataLoader(
+    return _CaseLoader(
         dataset,
         batch_sampler=sampler,
         num_workers=num_workers,
@@ -103,7 +117,7 @@ def evaluation_loader(
     batches: Sequence[list[int]] = [
         list(order[start : start + batch_size]) for start in range(0, len(order), batch_size)
     ][part[0] :: part[1]]
-    return DataLoader(
+    return _CaseLoader(
         dataset,
         batch_sampler=batches,
         num_workers=num_workers,

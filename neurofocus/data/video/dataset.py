@@ -47,6 +47,8 @@ class VideoDataset(CaseDataset):
     Frames are [T0, 3, H, W]; at evaluation with three crops they have an axis for the crops before T0, and so have
     the glance frames of separate streams. A clip that cannot be read is an error, never another clip or frame.
 
+    What is damaged or lacking in a clip that can be used is marked, for ``flawed``.
+
     Attributes:
         clips: without those excluded.
         labels: the class that each clip shows in this epoch: of several labels one drawn with equal chances, and
@@ -78,8 +80,16 @@ class VideoDataset(CaseDataset):
         self._open_clip = open_clip
         self._video = video
         self._model = model
+        # In shared memory: worker processes mark the clips that they find flawed.
+        self._flawed = torch.zeros(len(self.clips), dtype=torch.bool)
+        self._flawed.share_memory_()  # type: ignore[no-untyped-call]  # torch does not annotate it
         self._mirrored = {a: b for pair in video.flip_labels for a, b in (pair, pair[::-1])}
         self.set_epoch(0)
+
+    @property
+    def flawed(self) -> dict[int, str]:
+        """Position and name of the clips read so far, by any worker, that are damaged or not whole but usable."""
+        return {index: self.clips[index].name for index in self._flawed.nonzero().flatten().tolist()}
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch (from 0) whose draws the items show; call it before iterating."""
@@ -97,7 +107,8 @@ class VideoDataset(CaseDataset):
             frames, glance_frames = self._read(index)
         except VideoError as error:
             raise VideoError(
-                f"clip {clip.name!r} cannot be used: {error}; mend the file, or list the clip as excluded"
+                f"clip {clip.name!r} cannot be used: {error}; run 'neurofocus video check --thorough' to find all such "
+                "clips, then mend them or name them in a file for --exclude: a training goes on after its last epoch"
             ) from error
         item = Batch(
             frames=frames,
@@ -110,12 +121,18 @@ class VideoDataset(CaseDataset):
 
     def _read(self, index: int) -> tuple[Tensor, Tensor | None]:
         with self._open_clip(self.clips[index].name) as source:
-            if self.stream is None:
-                return evaluation_clip(source, self._video, self._model)[:2]
-            chosen = _choose(source, self._model, self._rng("frames", index))
-            size, flip = self._model.frame_size, self._flip(index)
-            crop = draw_crop(source.frame_size, size, self._video, self._rng("crop", index), flip=flip)
-            return _show(source, chosen, (crop,), self._video, size)
+            streams = self._streams(source, index)
+            if source.flaws:
+                self._flawed[index] = True
+            return streams
+
+    def _streams(self, source: FrameSource, index: int) -> tuple[Tensor, Tensor | None]:
+        if self.stream is None:
+            return evaluation_clip(source, self._video, self._model)[:2]
+        chosen = _choose(source, self._model, self._rng("frames", index))
+        size, flip = self._model.frame_size, self._flip(index)
+        crop = draw_crop(source.frame_size, size, self._video, self._rng("crop", index), flip=flip)
+        return _show(source, chosen, (crop,), self._video, size)
 
     def _label(self, index: int) -> int:
         labels = self.clips[index].labels

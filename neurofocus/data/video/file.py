@@ -10,6 +10,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from neurofocus.data.video.container import DecoderSettings
+from neurofocus.data.video.counts import FrameCounts
 from neurofocus.data.video.decoder import Decoder
 from neurofocus.data.video.index import FrameIndex, index_by_count, index_by_stamps
 from neurofocus.data.video.packets import PacketReader
@@ -38,13 +39,21 @@ class VideoFile(FrameSource):
     codec: str
     orientation: Orientation
 
-    def __init__(self, path: Path, *, strict: bool = False, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        strict: bool = False,
+        threads: int | None = None,
+        counts: FrameCounts | None = None,
+    ) -> None:
         """Open and index a file.
 
         Args:
             path: The file.
             strict: Raise at the first damage instead of concealing and counting it; decodes without jumps.
             threads: Of the decoder; by default one in a worker process and one a core elsewhere; one if strict.
+            counts: How many frames files have that must be decoded to be counted; kept up to date.
 
         Raises:
             VideoError: if the file is missing, no video, or empty, or its first frame cannot be decoded; in
@@ -52,6 +61,7 @@ class VideoFile(FrameSource):
         """
         self.path = path
         self._strict = strict
+        self._counts = counts
         # Strict reading must name the damaged packet, which only one thread can.
         self._threads = 1 if strict else threads or _default_threads()
         self._current: VideoFrame | None = None
@@ -66,7 +76,7 @@ class VideoFile(FrameSource):
         """Index the file and decode its first frame, which alone knows size and orientation."""
         self._index = index_by_stamps(self._reader) or self._counted()
         self.num_frames = len(self._index.stamps)
-        self._notes = self._remarks()
+        self._lacks, self._notes = self._lacking(), self._remarks()
         self._decoder = Decoder(self._reader, self._index, strict=self._strict)
         self._plain = self._index.keys is None or self._strict
         self._decoder.go_to(int(self._index.starts[0]))
@@ -84,14 +94,19 @@ class VideoFile(FrameSource):
         return len(self._decoder.damaged)
 
     @property
-    def warnings(self) -> tuple[str, ...]:
-        """What the user should know about the file so far, one line each."""
+    def flaws(self) -> tuple[str, ...]:
+        """What is damaged or lacking, as far as it was met, one line each."""
         damaged = np.array(sorted(self._decoder.damaged), dtype=np.int64)
         if not damaged.size:
-            return tuple(self._notes)
+            return tuple(self._lacks)
         numbers = np.flatnonzero(np.isin(self._index.stamps, damaged))
         first = f", the first is {self._name(int(numbers[0]))}" if numbers.size else ""
-        return (*self._notes, f"{damaged.size} damaged frames met so far{first}")
+        return (*self._lacks, f"{damaged.size} damaged frames met so far{first}")
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the user should know about the file so far, one line each."""
+        return (*self._notes, *self.flaws)
 
     def timestamps(self, indices: Sequence[int]) -> NDArray[np.float64]:
         """Return when these frames are shown, in seconds after the first frame [n]."""
@@ -180,19 +195,21 @@ class VideoFile(FrameSource):
         return None
 
     def _counted(self) -> FrameIndex:
-        """Count the frames by decoding them all."""
+        """Count the frames by decoding them all, if nobody has yet."""
         self._reader.use_one_thread()
-        decoder = Decoder(self._reader, index_by_count(0, None), strict=self._strict)
-        count = 0
-        while decoder.next_frame() is not None:
-            count += 1
+        count = self._counts.known(self.path) if self._counts else 0
         if not count:
-            raise refusal(self.path, "no frame can be decoded", _COPY_AGAIN)
+            decoder = Decoder(self._reader, index_by_count(0, None), strict=self._strict)
+            count = sum(1 for _ in iter(decoder.next_frame, None))
+            if not count:
+                raise refusal(self.path, "no frame can be decoded", _COPY_AGAIN)
+            if self._counts:
+                self._counts.note(self.path, count)
         stream = self._reader.stream
         return index_by_count(count, stream.average_rate or stream.guessed_rate)
 
-    def _remarks(self) -> list[str]:
-        """Say what is odd about the file.
+    def _lacking(self) -> list[str]:
+        """Say what is not there.
 
         Raises:
             VideoError: in strict reading, if the file is cut off.
@@ -210,10 +227,15 @@ class VideoFile(FrameSource):
             notes.append(f"the file is cut off: {times} are there")
         if self._strict and notes:
             raise refusal(self.path, notes[-1], _COPY_AGAIN)
+        return notes
+
+    def _remarks(self) -> list[str]:
+        """Say what is odd about the file, and no damage."""
+        index, notes = self._index, []
         if index.keys is None:
             rate = f"{1 / index.seconds[1]:g}" if self.num_frames > 1 else "no"
             notes.append(f"no reliable time stamps: frames were counted, times follow {rate} frames a second")
-        aspect = stream.sample_aspect_ratio
+        aspect = self._reader.stream.sample_aspect_ratio
         if aspect and aspect != 1:
             notes.append(f"its pixels are not square ({aspect}): frames are taken as stored")
         return notes
@@ -225,6 +247,4 @@ class VideoFile(FrameSource):
 
 def _default_threads() -> int:
     """One thread in a worker process, which is one of several; else one a core."""
-    if multiprocessing.parent_process() is not None:
-        return 1
-    return min(os.cpu_count() or 1, _MAX_THREADS)
+    return 1 if multiprocessing.parent_process() is not None else min(os.cpu_count() or 1, _MAX_THREADS)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from neurofocus.data.video.source import Frames, FrameSource, check_frame_size, refusal
 from neurofocus.data.video.template import find_frames
@@ -23,23 +23,30 @@ _ADVICE = "extract the frames again, or leave the video out"
 class FrameFolder(FrameSource):
     """A folder of pictures, numbered from any number on; a picture that cannot be read is never replaced.
 
-    Frame i is the i-th picture that is there; missing numbers are reported, and keep their place in time. EXIF is
-    ignored, as tools that extract frames write pictures upright.
+    Frame i is the i-th picture that is there; missing numbers are reported, and keep their place in time. A picture
+    of which half or more is there is read as far as it goes, and counted. EXIF is ignored, as tools that extract frames write pictures
+    upright.
     """
 
-    def __init__(self, path: Path, *, template: str | None = None, fps: float | None = None) -> None:
+    def __init__(
+        self, path: Path, *, templates: Sequence[str] = (), fps: float | None = None, strict: bool = False
+    ) -> None:
         """List a folder and look at its first picture.
 
         Args:
             path: The folder.
-            template: Of the file names, such as ``img_%05d.jpg``; recognised if None.
+            templates: What files are likely to be named, such as ``img_%05d.jpg``; recognised where none fits.
             fps: Frames a second, which pictures do not know; needed for time stamps.
+            strict: Raise at a missing number or a damaged picture.
 
         Raises:
             VideoError: if there are no frames, their names fit several templates, or the first is unreadable.
         """
         self.path = path
-        self.names = find_frames(path, template)
+        self.names = find_frames(path, templates)
+        self._strict = strict
+        if strict and self.names.gap():
+            raise refusal(path, self.names.gap(), _ADVICE)
         self.num_frames = len(self.names.numbers)
         self._fps = fps
         self._damaged: set[int] = set()
@@ -53,9 +60,18 @@ class FrameFolder(FrameSource):
         return len(self._damaged)
 
     @property
+    def flaws(self) -> tuple[str, ...]:
+        """What is damaged or lacking, as far as it was met, one line each."""
+        found = [self.names.gap()] if self.names.gap() else []
+        if self._damaged:
+            first = self.names.name(min(self._damaged))
+            found.append(f"{len(self._damaged)} damaged pictures met so far, the first is {first}")
+        return tuple(found)
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What the user should know about the folder so far, one line each."""
-        notes = [self.names.gap()] if self.names.gap() else []
+        notes = list(self.flaws)
         if self._other_sizes:
             first = self.names.name(min(self._other_sizes))
             notes.append(
@@ -101,7 +117,7 @@ class FrameFolder(FrameSource):
             for place in places:
                 place[...] = pixels
 
-    def _opened(self, index: int) -> Image.Image:
+    def _opened(self, index: int) -> ImageFile.ImageFile:
         """Open a picture and look at its header.
 
         Raises:
@@ -122,20 +138,24 @@ class FrameFolder(FrameSource):
             raise
         return image
 
-    def _load(self, image: Image.Image, index: int, size: tuple[int, int]) -> Image.Image:
+    def _load(self, image: ImageFile.ImageFile, index: int, size: tuple[int, int]) -> Image.Image:
         """Decode a picture and scale it to (height, width).
 
         JPEG is decoded at a half, a quarter or an eighth where that is still ``_DRAFT_GAP`` times the size asked for.
 
         Raises:
-            VideoError: if it is damaged or cut off.
+            VideoError: if it is damaged or cut off, and less than half of it can be decoded or reading is strict.
         """
         height, width = size
         try:
             image.draft("RGB", (_DRAFT_GAP * width, _DRAFT_GAP * height))
             image.load()
         except (OSError, SyntaxError, ValueError) as error:
-            raise self._unreadable(index, f"damaged or cut off ({error})") from error
+            damage = self._unreadable(index, f"damaged or cut off ({error})")
+            # What was decoded before the damage stays in the picture; without tiles nothing is read again.
+            image.tile = []
+            if self._strict or not _shows_half(image):
+                raise damage from error
         rgb = _to_rgb(image)
         return rgb if rgb.size == (width, height) else rgb.resize((width, height), Image.Resampling.BILINEAR)
 
@@ -145,6 +165,15 @@ class FrameFolder(FrameSource):
         return refusal(
             self.path / self.names.name(index), f"frame {index} of {self.path.name}: {seen}", _ADVICE
         )
+
+
+def _shows_half(image: ImageFile.ImageFile) -> bool:
+    """Say whether half the rows of a picture whose reading broke off were decoded: the others are black."""
+    try:
+        box = image.getbbox()
+    except (OSError, ValueError):
+        return False
+    return box is not None and 2 * (box[3] - box[1]) >= image.height
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -1,6 +1,7 @@
 """Facts about a video for ``video check``: cheap by default, everything decoded on request."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from neurofocus.data.video.file import VideoFile
 from neurofocus.data.video.reader import open_video
 from neurofocus.data.video.source import FrameSource, FullSize
+from neurofocus.data.video.window import ClipPart, part_of
 from neurofocus.errors import VideoError
 
 __all__ = ["VideoFacts", "probe"]
@@ -33,6 +35,7 @@ class VideoFacts:
         corrupt_frames: Damaged frames and packets that were met.
         unreadable: Names of frames that cannot be decoded, among those tried.
         thorough: Whether every frame was tried; otherwise the first and the last were.
+        flaws: What is damaged or lacking, one line each.
         warnings: What the user should know, one line each.
     """
 
@@ -46,25 +49,33 @@ class VideoFacts:
     corrupt_frames: int
     unreadable: tuple[str, ...]
     thorough: bool
+    flaws: tuple[str, ...]
     warnings: tuple[str, ...]
 
 
 def probe(
-    path: Path, *, template: str | None = None, fps: float | None = None, thorough: bool = False
+    path: Path,
+    *,
+    templates: Sequence[str] = (),
+    fps: float | None = None,
+    part: ClipPart | None = None,
+    thorough: bool = False,
 ) -> VideoFacts:
     """Look at a video without training on it.
 
     Args:
         path: A video file, or a folder with one picture a frame.
-        template: For folders: how frames are named; recognised if None.
+        templates: For folders: how frames are likely to be named.
         fps: For folders: frames a second.
+        part: Which part of it is the clip; facts are about the whole, but for the flaws and the last frame.
         thorough: Decode every frame; otherwise only the packets are read, and the first and last frame decoded.
 
     Raises:
-        VideoError: if it cannot be opened at all.
+        VideoError: if it cannot be opened at all, or does not have the part.
     """
-    with open_video(path, template=template, fps=fps) as source:
-        unreadable = source.unreadable() if thorough else _try_last(source)
+    with open_video(path, templates=templates, fps=fps) as source:
+        clip = source if part is None else part_of(source, part)
+        unreadable = source.unreadable() if thorough else _try_last(clip)
         codec = source.codec if isinstance(source, VideoFile) else "frames"
         timed = isinstance(source, VideoFile) or fps is not None
         seconds = source.timestamps(range(source.num_frames)) if timed else np.empty(0)
@@ -80,7 +91,8 @@ def probe(
             corrupt_frames=source.corrupt_frames,
             unreadable=unreadable,
             thorough=thorough,
-            warnings=source.warnings,
+            flaws=clip.flaws,
+            warnings=clip.warnings,
         )
 
 

@@ -1,7 +1,9 @@
 """One way to open anything that holds frames."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from neurofocus.data.video.counts import FrameCounts
 from neurofocus.data.video.file import VideoFile
 from neurofocus.data.video.folder import FrameFolder
 from neurofocus.data.video.source import FrameSource, refusal
@@ -12,20 +14,21 @@ __all__ = ["open_video"]
 def open_video(
     path: Path,
     *,
-    template: str | None = None,
+    templates: Sequence[str] = (),
     fps: float | None = None,
     strict: bool = False,
     threads: int | None = None,
+    counts: FrameCounts | None = None,
 ) -> FrameSource:
     """Open a video file or a folder of extracted frames, whichever the path is.
 
     Args:
         path: A video file, or a folder with one picture a frame.
-        template: For folders: how frames are named (``img_%05d.jpg``); recognised if None.
+        templates: For folders: how frames are likely to be named (``img_%05d.jpg``); else it is recognised.
         fps: For folders: frames a second, needed for time stamps only.
-        strict: For files: raise at the first damage instead of concealing and counting it. Pictures that cannot be
-            read always raise.
+        strict: Raise at the first damage, or picture left out, instead of making the best of it and counting it.
         threads: For files: of the decoder; by default one in a worker process and one a core elsewhere.
+        counts: For files: how many frames they have where only decoding tells; kept up to date.
 
     Raises:
         VideoError: in one line, if there is nothing to read.
@@ -37,5 +40,5 @@ def open_video(
             path, f"cannot be read ({error.strerror})", "check the path and its permissions"
         ) from error
     if is_folder:
-        return FrameFolder(path, template=template, fps=fps)
-    return VideoFile(path, strict=strict, threads=threads)
+        return FrameFolder(path, templates=templates, fps=fps, strict=strict)
+    return VideoFile(path, strict=strict, threads=threads, counts=counts)

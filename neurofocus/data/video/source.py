@@ -92,8 +92,13 @@ class FrameSource(ABC):
 
     @property
     @abstractmethod
+    def flaws(self) -> tuple[str, ...]:
+        """What is damaged or lacking, as far as it was met, one line each: strict reading refuses it."""
+
+    @property
+    @abstractmethod
     def warnings(self) -> tuple[str, ...]:
-        """What the user should know about the source so far, one line each."""
+        """What the user should know about the source so far, one line each, its flaws included."""
 
     @abstractmethod
     def timestamps(self, indices: Sequence[int]) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,6 @@ from neurofocus.data.video.source import MAX_FRAMES, refusal
 __all__ = ["FrameNames", "find_frames"]
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-_TEMPLATE = re.compile(r"(?P<before>(?:[^%/]|%%)*)%(?:0(?P<width>\d{1,2}))?d(?P<after>(?:[^%/]|%%)*)")
 _NUMBERED = re.compile(r"(?P<before>.*?)(?P<number>\d+)(?P<after>\.[A-Za-z]+)")
 # Beside RGB frames, folders of the usual data sets hold optical flow under other names.
 _USUAL_PREFIXES = ("image_", "img_", "frame_", "")
@@ -47,22 +47,20 @@ class FrameNames:
         return f"{count} of the numbers {first} to {last} are missing, the first is {self.template % missing}"
 
 
-def find_frames(folder: Path, template: str | None = None) -> FrameNames:
+def find_frames(folder: Path, templates: Sequence[str] = ()) -> FrameNames:
     """List the frames of a folder.
 
     Args:
         folder: Holds one file a frame; other files may lie beside them.
-        template: A printf template with one ``%d`` or ``%05d``; ``*.jpeg`` for the numbered files with this suffix;
-            recognised if None.
+        templates: Printf templates with one ``%d`` or ``%05d``, as a definition names them; where none fits any file,
+            the template is recognised.
 
     Raises:
-        VideoError: if the folder or the template cannot be read, no file fits, or several templates fit.
+        VideoError: if the folder cannot be read, no file fits, or different files fit several templates.
     """
-    names = _names(folder)
-    if template is not None and not template.startswith("*."):
-        return _matching(folder, names, template)
-    suffixes = _SUFFIXES if template is None else (template[1:].lower(),)
-    names = [name for name in names if name.lower().endswith(suffixes)]
+    names = [name for name in _names(folder) if name.lower().endswith(_SUFFIXES)]
+    if known := [fitting for template in templates if (fitting := _matching(names, template)) is not None]:
+        return _widest(folder, known)
     groups: dict[tuple[str, str], list[str]] = {}
     for name in names:
         if found := _NUMBERED.fullmatch(name):
@@ -78,7 +76,9 @@ def find_frames(folder: Path, template: str | None = None) -> FrameNames:
     if len(chosen) != 1:
         kinds = ", ".join(sorted(f"{before}*{after}" for before, after in groups)[:4])
         raise refusal(
-            folder, f"several kinds of numbered frames ({kinds})", f"give the template of one, {_EXAMPLES}"
+            folder,
+            f"several kinds of numbered frames ({kinds})",
+            f"leave one kind there, or name it in a copy of the data set's definition: frame_templates, {_EXAMPLES}",
         )
     return _group(folder, *chosen[0], groups[chosen[0]])
 
@@ -97,22 +97,28 @@ def _names(folder: Path) -> list[str]:
     return names
 
 
-def _matching(folder: Path, names: list[str], template: str) -> FrameNames:
-    """Return the files that a given template names."""
-    found = _TEMPLATE.fullmatch(template)
-    if found is None:
-        raise refusal(
-            folder, f"the template {template!r}", f"give a file name with one %d or %05d, {_EXAMPLES}"
-        )
-    before, after = (re.escape(found[part].replace("%%", "%")) for part in ("before", "after"))
-    pattern = re.compile(f"{before}(\\d+){after}")
+def _matching(names: list[str], template: str) -> FrameNames | None:
+    """Return the files that a template names; None if there are none."""
+    before, _, rest = template.partition("%")
+    after = rest.partition("d")[2]
+    pattern = re.compile(f"{re.escape(before)}(\\d+){re.escape(after)}")
     matches = [match for match in map(pattern.fullmatch, names) if match]
     numbers = sorted(int(match[1]) for match in matches if template % int(match[1]) == match[0])
-    if not numbers:
+    return FrameNames(template, tuple(numbers)) if numbers else None
+
+
+def _widest(folder: Path, known: list[FrameNames]) -> FrameNames:
+    """Return the template of the most files; the others may name some of the same files, but none else."""
+    widest = max(known, key=lambda found: len(found.numbers))
+    names = set(map(widest.name, range(len(widest.numbers))))
+    if not all(names.issuperset(map(other.name, range(len(other.numbers)))) for other in known):
+        kinds = ", ".join(found.template for found in known)
         raise refusal(
-            folder, f"none of {len(names)} files is named {template}", f"give the template, {_EXAMPLES}"
+            folder,
+            f"several kinds of numbered frames ({kinds})",
+            "leave one kind there, or name it alone in a copy of the data set's definition",
         )
-    return FrameNames(template, tuple(numbers))
+    return widest
 
 
 def _group(folder: Path, before: str, after: str, digits: list[str]) -> FrameNames:

@@ -8,24 +8,24 @@ import pandas as pd
 
 from neurofocus.ingest.checks.findings import Finding
 from neurofocus.ingest.video.listing import SPLITS
+from neurofocus.ingest.video.media import without_suffix
 from neurofocus.ingest.video.report import SplitCounts
-from neurofocus.ingest.video.table import VideoTable
+from neurofocus.ingest.video.table import PART_COLUMNS, VideoTable
 from neurofocus.schema.video import OfficialCount
 
 __all__ = ["check_table", "count_warnings", "split_counts"]
 
 _SHOWN = 3
-_PART = ("start_frame", "end_frame", "start_seconds", "end_seconds")
 
 
 def check_table(table: VideoTable) -> tuple[list[Finding], list[Finding]]:
     """Return what refuses the clips of a table, and what to warn of. No file is looked at.
 
     Refused: a clip in two splits (leak), a clip twice in a split with different labels, labels beyond the classes,
-    training clips without a label. Warned of: a clip twice in a split, a test list that is the validation list,
-    parts of a file in two splits, classes without clips, clips of no frames.
+    training clips without a label, names that mean several files. Warned of: a clip twice in a split, a test list that is
+    the validation list, parts of a file in two splits, classes without clips, clips of no frames.
     """
-    refusals = list(_outside(table))
+    refusals = [*_ambiguous(table), *_outside(table)]
     warnings = [*_shared_files(table.clips), *_empty_classes(table), *_no_frames(table.clips)]
     for found in (_leaks, _repeats, _unlabelled):
         for finding, refused in found(table.clips):
@@ -83,7 +83,7 @@ def _leaks(clips: pd.DataFrame) -> Iterator[tuple[Finding, bool]]:
         yield Finding("same list", text, {"clips": len(test)}), False
         clips = clips[clips["split"] != "test"]
     for column in ("clip_id", "path"):
-        leaked = _in_two_splits(clips, [column, *_PART])
+        leaked = _in_two_splits(clips, [column, *PART_COLUMNS])
         if len(leaked):
             text = f"leak: {len(leaked)} clips are in two splits ({_first(leaked)})"
             yield Finding("leak", f"{text}; remove them from one list", {"clips": len(leaked)}), True
@@ -111,7 +111,7 @@ def _in_two_splits(clips: pd.DataFrame, key: list[str]) -> pd.Series:
 
 def _repeats(clips: pd.DataFrame) -> Iterator[tuple[Finding, bool]]:
     """Yield clips that stand twice in a split; those whose labels differ are refused."""
-    key = ["clip_id", "split", *_PART]
+    key = ["clip_id", "split", *PART_COLUMNS]
     repeated = clips[clips.duplicated(key, keep=False)]
     if repeated.empty:
         return
@@ -125,6 +125,21 @@ def _repeats(clips: pd.DataFrame) -> Iterator[tuple[Finding, bool]]:
             text = f"{len(names)} clips stand twice in a split {words}".rstrip()
             text += f" ({_first(names)}); keep one line of each"
             yield Finding("repeated clip", text, {"clips": len(names)}), refused
+
+
+def _ambiguous(table: VideoTable) -> Iterator[Finding]:
+    """Yield names that mean several files, and files that only their suffix tells apart: they would be one clip."""
+    clips = table.clips
+    apart = clips[clips["kind"] == "file"].drop_duplicates(["clip_id", "path"])
+    apart = apart[apart.duplicated("clip_id", keep=False)]
+    stems = apart["path"].map(without_suffix)
+    alike = apart[stems.groupby(apart["clip_id"]).transform("nunique") == 1]
+    names = list(table.ambiguous)
+    names += [f"{name}: {', '.join(rows['path'])}" for name, rows in alike.groupby("clip_id", sort=False)]
+    if names:
+        text = f"{len(names)} clips may be several files that differ in their suffix ({_first(names)})"
+        advice = "remove or rename all but one, and list it with its suffix"
+        yield Finding("ambiguous clip", f"{text}; {advice}", {"clips": names})
 
 
 def _outside(table: VideoTable) -> Iterator[Finding]:

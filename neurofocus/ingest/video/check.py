@@ -64,6 +64,7 @@ def check_videos(
         missing=Sample(len(lost), tuple(lost[:_SHOWN])),
         opened=opened.opened,
         unreadable=opened.unreadable,
+        flawed=opened.flawed,
         frames=opened.frames,
         templates=opened.templates,
         refusals=tuple(refusals),

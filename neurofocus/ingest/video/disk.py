@@ -4,7 +4,7 @@ import os
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -15,23 +15,39 @@ from neurofocus.errors import VideoError
 from neurofocus.ingest.checks.findings import Finding
 from neurofocus.ingest.video.media import IMAGE_SUFFIXES, Folders
 from neurofocus.ingest.video.report import FrameMismatch, Sample
+from neurofocus.ingest.video.table import PART_COLUMNS
 
-__all__ = ["ClipInfo", "OpenedClips", "Probe", "frame_folder", "missing_clips", "open_clips", "same_files"]
+__all__ = [
+    "ClipInfo",
+    "OpenedClips",
+    "Part",
+    "Probe",
+    "frame_folder",
+    "missing_clips",
+    "open_clips",
+    "same_files",
+]
 
 _SHOWN = 5
 _FRAME = re.compile(r"(.*?)(\d+)(\.[A-Za-z]+)")
 
 
 class ClipInfo(Protocol):
-    """What a probe tells of a video file."""
+    """What a probe tells of a video file or a folder of frames."""
 
     @property
     def num_frames(self) -> int | None:
         """How many frames there are; None if that is not known without decoding them all."""
 
+    @property
+    def flaws(self) -> tuple[str, ...]:
+        """What is lacking in the clip, which can be used all the same, one line each."""
 
-# Opens a video file or a folder of frames and says what is in it; raises VideoError if it cannot be used.
-Probe = Callable[[Path], ClipInfo]
+
+# Values of ``PART_COLUMNS``, NaN where nothing is said.
+Part = tuple[float, ...]
+# Opens a part of a video file or of a folder of frames and says what is in it; raises VideoError if it cannot be used.
+Probe = Callable[[Path, Part], ClipInfo]
 
 
 class _Clip(NamedTuple):
@@ -40,17 +56,17 @@ class _Clip(NamedTuple):
     path: str
     kind: str
     num_frames: Any
-    start_frame: Any
-    end_frame: Any
+    start_frame: float
+    end_frame: float
+    start_seconds: float
+    end_seconds: float
 
-    def whole(self) -> bool:
-        return bool(pd.isna(self.start_frame))
+    def part(self) -> Part:
+        return (self.start_frame, self.end_frame, self.start_seconds, self.end_seconds)
 
     def declared(self) -> int | None:
-        """Return how many frames there must be; None if the list does not say."""
-        if pd.isna(self.num_frames):
-            return None
-        return int(self.num_frames if self.whole() else self.end_frame)
+        """Return how many frames the whole file or folder must have; None if the list does not say."""
+        return int(self.num_frames) if pd.notna(self.num_frames) and all(map(pd.isna, self.part())) else None
 
 
 @dataclass(frozen=True)
@@ -59,6 +75,7 @@ class OpenedClips:
 
     opened: int
     unreadable: Sample
+    flawed: Sample
     frames: FrameMismatch
     templates: Mapping[str, int]
 
@@ -103,31 +120,29 @@ def open_clips(
         templates: names of frames that the data set's definition knows.
     """
     bad: list[str] = []
+    flawed: list[str] = []
     frames: list[tuple[str, int, int]] = []
     seen: Counter[str] = Counter()
     opened = 0
     chosen = [_evenly(rows, limit) for _, rows in clips.groupby("split", sort=False)]
-    for row in (_Clip(*row) for rows in chosen for row in rows[list(_Clip._fields)].itertuples(index=False)):
+    for row in _rows(chosen):
         if row.kind == "file" and probe is None:
             continue
         opened += 1
         try:
-            found = _count(row, data, probe, templates, seen)
+            found, flaws = _look(row, data, probe, templates, seen)
         except VideoError as error:
             bad.append(f"{row.path}: {_reason(error, data / row.path)}")
             continue
+        flawed += [f"{row.path}: {flaw}" for flaw in flaws[:1]]
         declared = row.declared()
-        # A clip that is part of its file or folder says nothing about what comes after it.
-        if (
-            found is not None
-            and declared is not None
-            and (found < declared or (row.whole() and found > declared))
-        ):
+        if found is not None and declared is not None and found != declared:
             frames.append((row.path, declared, found))
     fewer = sum(found < declared for _, declared, found in frames)
     return OpenedClips(
         opened,
-        Sample(len(bad), tuple(bad[:_SHOWN])),
+        Sample(len(bad), tuple(bad)),
+        Sample(len(flawed), tuple(flawed)),
         FrameMismatch(len(frames), fewer, tuple(frames[:_SHOWN])),
         dict(seen.most_common()),
     )
@@ -197,17 +212,26 @@ def same_files(clips: pd.DataFrame, data: Path) -> list[Finding]:
     return [Finding("leak", text, {"files": len(found)})]
 
 
-def _count(
+def _rows(chosen: Sequence[pd.DataFrame]) -> Iterator[_Clip]:
+    for rows in chosen:
+        parts = {name: rows[name].astype("float64") for name in PART_COLUMNS}
+        for values in rows.assign(**parts)[list(_Clip._fields)].itertuples(index=False):
+            yield _Clip(*values)
+
+
+def _look(
     row: _Clip, data: Path, probe: Probe | None, templates: Sequence[str], seen: Counter[str]
-) -> int | None:
-    path = data / row.path
-    if row.kind == "file":
-        return None if probe is None else probe(path).num_frames
-    found = frame_folder(path, templates)
-    seen[found.template] += 1
-    if probe is not None:
-        probe(path)
-    return found.count
+) -> tuple[int | None, tuple[str, ...]]:
+    """Return how many frames a clip's file or folder has, if that is known, and what the clip lacks."""
+    path, count = data / row.path, None
+    if row.kind == "frames":
+        found = frame_folder(path, templates)
+        seen[found.template] += 1
+        count = found.count
+    if probe is None:
+        return count, ()
+    info = probe(path, row.part())
+    return info.num_frames, info.flaws
 
 
 def _reason(error: VideoError, path: Path) -> str:

@@ -62,6 +62,13 @@ def load_videos(spec: VideoDatasetSpec, data: Path, options: ListOptions | None 
         count,
         source,
         tuple(dict.fromkeys(warnings)),
+        tuple(
+            dict.fromkeys(
+                f"{clip.names[0]}: {', '.join((place.path, *place.others))}"
+                for clip, place in zip(listing.clips, places, strict=True)
+                if place.others
+            )
+        ),
     )
 
 

@@ -35,12 +35,12 @@ class FolderListing:
 
     Attributes:
         entries: name -> whether it is a folder.
-        videos: name without its video suffix -> file name.
+        videos: name without its video suffix -> file names, the preferred suffix first.
         folded: folder name without case, signs and spaces -> folder name.
     """
 
     entries: dict[str, bool]
-    videos: dict[str, str]
+    videos: dict[str, list[str]]
     folded: dict[str, str]
 
 
@@ -65,11 +65,13 @@ class Located(NamedTuple):
         path: from the data folder, with slashes; absolute if it lies elsewhere.
         kind: a video file or a folder of frames.
         exists: whether it was found.
+        others: names of files beside it that are meant just as well.
     """
 
     path: str
     kind: Kind
     exists: bool
+    others: tuple[str, ...] = ()
 
 
 class MediaIndex:
@@ -100,23 +102,24 @@ class MediaIndex:
         for kind in kinds:
             for place in self._places:
                 for name in names:
-                    if (path := self._find(posixpath.join(place, name), kind)) is not None:
-                        return Located(self._relative(path), kind, True)
+                    if found := self._find(posixpath.join(place, name), kind):
+                        return Located(self._relative(found[0]), kind, True, found[1:])
         return Located(self._relative(posixpath.join(self._places[0], names[0])), kinds[0], False)
 
-    def _find(self, path: str, kind: Kind) -> str | None:
+    def _find(self, path: str, kind: Kind) -> tuple[str, ...]:
+        """Return the path of what a name means, and names of other files that it may mean; nothing if none is there."""
         parent, name = posixpath.split(path)
         parent, listing = self._open(parent)
         if listing is None:
-            return None
+            return ()
         stem = without_suffix(name)
         if kind == "frames":
-            found = next((entry for entry in (name, stem) if listing.entries.get(entry)), None)
+            found = [entry for entry in (name, stem) if listing.entries.get(entry)][:1]
         elif listing.entries.get(name) is False:
-            found = name
+            found = [name]
         else:
-            found = listing.videos.get(name) or listing.videos.get(stem)
-        return None if found is None else posixpath.join(parent, found)
+            found = listing.videos.get(name) or listing.videos.get(stem) or []
+        return (posixpath.join(parent, found[0]), *found[1:]) if found else ()
 
     def _open(self, parent: str) -> tuple[str, FolderListing | None]:
         """Return a folder and its listing; a class folder may be spelled with underscores for spaces."""
@@ -165,11 +168,11 @@ def _read(folder: str) -> FolderListing | None:
             entries = {entry.name: entry.is_dir() for entry in found if _is_there(entry)}
     except (OSError, ValueError):  # no such folder; or a name that no folder can have
         return None
-    videos: dict[str, str] = {}
+    videos: dict[str, list[str]] = {}
     for name in sorted(entries, key=_preference):
         stem = without_suffix(name)
         if not entries[name] and stem != name:
-            videos.setdefault(stem, name)
+            videos.setdefault(stem, []).append(name)
     names = sorted(name for name, is_folder in entries.items() if is_folder)
     return FolderListing(entries, videos, {folded(name): name for name in reversed(names)})
 

@@ -17,7 +17,7 @@ class Sample:
 
     Attributes:
         count: how many.
-        first: path, or "path: reason", of the first few.
+        first: path, or "path: reason", of the first few missing ones, and of all that were opened.
     """
 
     count: int = 0
@@ -68,7 +68,9 @@ class VideoReport:
         splits: figures by split; splits without clips are left out.
         missing: clips that are not there.
         opened: how many clips were opened (decoded a little, or their frames counted).
-        unreadable: clips that are there and cannot be used as they are (damaged, empty, frames left out), with reasons.
+        unreadable: clips that are there and cannot be used as they are (damaged, empty, frames left out, less than half
+            of the listed part), with reasons.
+        flawed: clips that are cut off, or shorter than their part in the list: used as far as they are there.
         frames: declared against found numbers of frames.
         templates: frame name template -> how many opened frame folders have it.
         refusals: what makes training on the data wrong, such as a clip in two splits.
@@ -81,6 +83,7 @@ class VideoReport:
     missing: Sample = Sample()
     opened: int = 0
     unreadable: Sample = Sample()
+    flawed: Sample = Sample()
     frames: FrameMismatch = FrameMismatch()
     templates: Mapping[str, int] = field(default_factory=dict)
     refusals: Sequence[Finding] = ()
@@ -111,6 +114,7 @@ class VideoReport:
             "missing": asdict(self.missing),
             "opened": self.opened,
             "unreadable": asdict(self.unreadable),
+            "flawed": asdict(self.flawed),
             "frames": asdict(self.frames),
             "templates": dict(self.templates),
             "refusals": [finding.as_json() for finding in self.refusals],

@@ -7,20 +7,10 @@ import pandas as pd
 from neurofocus.errors import VideoError
 from neurofocus.ingest.video.listing import SPLITS, Split
 
-__all__ = ["CLIP_COLUMNS", "ListSource", "VideoTable"]
+__all__ = ["CLIP_COLUMNS", "PART_COLUMNS", "ListSource", "VideoTable"]
 
-CLIP_COLUMNS = (
-    "clip_id",
-    "path",
-    "kind",
-    "num_frames",
-    "labels",
-    "split",
-    "start_frame",
-    "end_frame",
-    "start_seconds",
-    "end_seconds",
-)
+PART_COLUMNS = ("start_frame", "end_frame", "start_seconds", "end_seconds")
+CLIP_COLUMNS = ("clip_id", "path", "kind", "num_frames", "labels", "split", *PART_COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -58,6 +48,7 @@ class VideoTable:
         num_classes: how many classes there are.
         source: format, files and class rule.
         warnings: what a person should know.
+        ambiguous: names in the lists, with the files that they may mean, as "a: a.avi, a.mp4".
     """
 
     clips: pd.DataFrame
@@ -65,6 +56,7 @@ class VideoTable:
     num_classes: int
     source: ListSource
     warnings: tuple[str, ...] = ()
+    ambiguous: tuple[str, ...] = ()
 
     def require_classes(self, purpose: str) -> tuple[str, ...]:
         """Return the class names.

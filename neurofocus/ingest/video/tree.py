@@ -72,13 +72,28 @@ class _Reader:
         found = {name: self._clips(posixpath.normpath(f"{base}/{name}")) for name in self.subfolders(base)}
         clips = {name: members for name, members in found.items() if members}
         ignored = [posixpath.normpath(f"{base}/{name}") for name, members in found.items() if not members]
-        ignored += [posixpath.normpath(f"{base}/{name}") for name in self.listing(base).videos.values()]
+        ignored += [
+            posixpath.normpath(f"{base}/{name}")
+            for names in self.listing(base).videos.values()
+            for name in names
+        ]
         return _Tree(base, clips, tuple(ignored)) if len(clips) > 1 else None
 
     def _clips(self, path: str) -> dict[str, Kind]:
-        """Return the clips in a class folder; of a clip that is there as file and as frames, the file."""
+        """Return the clips in a class folder; of a clip that is there as file and as frames, the file.
+
+        Raises:
+            VideoError: files differ in their suffix only.
+        """
+        names = self.listing(path).videos
+        several = [", ".join(each) for each in names.values() if len(each) > 1]
+        if several and "file" in self._kinds:
+            raise VideoError(
+                f"{self._data / path}: {several[0]} ({len(several)} such names) differ in their suffix only, so they "
+                "may be one clip or several; remove or rename all but one"
+            )
         files: dict[str, Kind] = {
-            f"{path}/{name}": "file" for name in sorted(self.listing(path).videos.values())
+            f"{path}/{name}": "file" for name in sorted(each[0] for each in names.values())
         }
         frames: dict[str, Kind] = {
             f"{path}/{name}": "frames"

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neurofocus.data.video.probe import VideoFacts, probe
+from neurofocus.data.video.window import ClipPart
 from neurofocus.errors import VideoError
 from neurofocus.ingest.video.check import check_videos
 from neurofocus.ingest.video.class_names import read_class_file
+from neurofocus.ingest.video.disk import Part
 from neurofocus.ingest.video.listing import ListOptions
 from neurofocus.ingest.video.load import load_videos
 from neurofocus.ingest.video.report import VideoReport
@@ -22,14 +24,15 @@ _SHOWN_CLASSES = 3
 class _Probe:
     """Opens a file; a clip with damage cannot be used as it is."""
 
+    templates: tuple[str, ...]
     thorough: bool
 
-    def __call__(self, path: Path) -> VideoFacts:
-        facts = probe(path, thorough=self.thorough)
+    def __call__(self, path: Path, part: Part) -> VideoFacts:
+        facts = probe(path, templates=self.templates, part=ClipPart(*part), thorough=self.thorough)
         if facts.unreadable:
             raise VideoError(facts.unreadable[0])
         if facts.corrupt_frames:
-            raise VideoError(f"{path.name}: {facts.corrupt_frames} damaged frames; copy it again")
+            raise VideoError(f"{path.name}: {', '.join(facts.flaws)}; copy it again")
         return facts
 
 
@@ -60,7 +63,8 @@ def check_video_folder(
     data = data_folder(spec, data)
     table = load_videos(spec, data, options)
     foreign = None if classes is None else read_class_file(classes)
-    return check_videos(table, data, _Probe(thorough), spec=spec, limit=limit, checkpoint_classes=foreign)
+    opener = _Probe(spec.frame_templates, thorough)
+    return check_videos(table, data, opener, spec=spec, limit=limit, checkpoint_classes=foreign)
 
 
 def report_lines(report: VideoReport) -> list[str]:
@@ -85,6 +89,11 @@ def report_lines(report: VideoReport) -> list[str]:
     lines.append(
         f"unreadable  {_sample(report.unreadable.count, report.unreadable.first)} of {report.opened} opened"
     )
+    if report.flawed.count:
+        lines.append(
+            f"not whole   {_sample(report.flawed.count, report.flawed.first)}: used as far as they are there; "
+            "--strict-video refuses them"
+        )
     lines += [f"refused     {finding.text}" for finding in report.refusals]
     lines += [f"warning     {finding.text}" for finding in report.warnings]
     return [*lines, "passed" if report.passed else "not passed"]

@@ -24,6 +24,7 @@ from neurofocus.tables import write_tsv
 from neurofocus.training.distributed import part
 from neurofocus.training.inference import CaseOutputs, predict_cases
 from neurofocus.workflows.video.digits import evidence_found
+from neurofocus.workflows.video.flawed import FlawReport
 from neurofocus.workflows.video.source import VideoData
 
 __all__ = ["VideoEvaluation", "evaluate_videos", "write_evaluation"]
@@ -139,6 +140,7 @@ def _circumstances(
         "crops": config.video.test_crops,
         "gflops_unit": "1e9 multiply-adds a video, all crops",
         "left_out": data.left_out,
+        "flawed_clips": FlawReport(dataset).tell(),
         "list_format": data.table.source.format,
         "class_rule": data.table.source.class_rule,
         "mean_box_side": float(outputs.boxes[..., 2:].mean()) / config.model.frame_size,

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
+from neurofocus.data.video.counts import FrameCounts
 from neurofocus.data.video.reader import open_video
 from neurofocus.data.video.source import FrameSource
-from neurofocus.data.video.window import FrameWindow, frames_between
+from neurofocus.data.video.window import ClipPart, part_of
 from neurofocus.errors import VideoError
 
 __all__ = ["ClipOpener"]
@@ -20,13 +19,17 @@ class ClipOpener:
 
     Attributes:
         root: the data folder.
-        rows: clip_id -> (path, first frame, frame after the last, first second, last second); NaN: the whole file.
-        strict: raise at the first damage in a file.
+        rows: clip_id -> (path, which part of it is the clip).
+        templates: names that extracted frames are likely to have, such as img_%05d.jpg.
+        strict: raise at the first damage, or at what a list promises and the data lack.
+        counts: frame counts of files that must be decoded to be counted, so that it is done once.
     """
 
     root: Path
-    rows: Mapping[str, tuple[str, float, float, float, float]]
+    rows: Mapping[str, tuple[str, ClipPart]]
+    templates: tuple[str, ...] = ()
     strict: bool = False
+    counts: FrameCounts | None = None
 
     def __call__(self, clip_id: str) -> FrameSource:
         """Open a clip.
@@ -34,12 +37,12 @@ class ClipOpener:
         Raises:
             VideoError: if it cannot be read, or does not have the part that the list names.
         """
-        path, first, stop, start, end = self.rows[clip_id]
-        source = open_video(self.root / path, strict=self.strict)
+        path, part = self.rows[clip_id]
+        source = open_video(
+            self.root / path, templates=self.templates, strict=self.strict, counts=self.counts
+        )
         try:
-            if not np.isnan(start):
-                return FrameWindow(source, *frames_between(source, start, end))
-            return source if np.isnan(first) else FrameWindow(source, int(first), int(stop))
+            return part_of(source, part, strict=self.strict)
         except VideoError:
             source.close()
             raise

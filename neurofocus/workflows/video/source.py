@@ -9,14 +9,16 @@ import numpy as np
 import pandas as pd
 
 from neurofocus.data.seeds import derive_seed
+from neurofocus.data.video.counts import FrameCounts
 from neurofocus.data.video.dataset import Clip, VideoDataset
+from neurofocus.data.video.window import ClipPart
 from neurofocus.errors import ConfigError, VideoError
 from neurofocus.ingest.video.bounds import check_table
 from neurofocus.ingest.video.disk import missing_clips
 from neurofocus.ingest.video.listing import SPLITS, ListOptions
 from neurofocus.ingest.video.load import load_videos
 from neurofocus.ingest.video.media import Folders
-from neurofocus.ingest.video.table import VideoTable
+from neurofocus.ingest.video.table import PART_COLUMNS, VideoTable
 from neurofocus.schema.load import load_video_spec
 from neurofocus.schema.run import RunConfig
 from neurofocus.schema.video import VideoDatasetSpec
@@ -28,7 +30,6 @@ __all__ = ["VideoData", "data_folder", "find_videos"]
 
 _LOGGER = logging.getLogger("neurofocus.workflows.video")
 _SHOWN = 3
-_PART = ["start_frame", "end_frame", "start_seconds", "end_seconds"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class VideoData:
         table: clips that are there and not excluded, each once, and what was read of them.
         root: the data folder.
         left_out: split -> how many listed clips are not there or excluded.
-        strict: raise at the first damage in a file.
+        strict: raise at the first damage, or at what the lists promise and the data lack.
+        excluded: clips that are there and were excluded by name.
     """
 
     spec: VideoDatasetSpec
@@ -48,6 +50,7 @@ class VideoData:
     root: Path
     left_out: dict[str, int]
     strict: bool
+    excluded: pd.DataFrame | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -97,19 +100,27 @@ class VideoData:
 
     def opener(self, clips: pd.DataFrame) -> ClipOpener:
         """Return what opens these clips by their identifier."""
-        parts = clips[_PART].astype("float64")
-        rows = zip(clips["path"], *(parts[name].tolist() for name in parts), strict=True)
-        return ClipOpener(self.root, dict(zip(clips["clip_id"], rows, strict=True)), self.strict)
+        parts = clips[list(PART_COLUMNS)].astype("float64").itertuples(index=False)
+        rows = zip(clips["clip_id"], clips["path"], parts, strict=True)
+        return ClipOpener(
+            self.root,
+            {name: (path, ClipPart(*part)) for name, path, part in rows},
+            self.spec.frame_templates,
+            self.strict,
+            FrameCounts(self.root / path for path in clips.loc[clips["kind"] == "file", "path"]),
+        )
 
-    def digest(self) -> str:
+    def digest(self, *, with_excluded: bool = False) -> str:
         """Return the SHA-256 of which clips there are, with their parts, labels and splits."""
-        table = self.table.clips[["clip_id", "labels", "split", *_PART]].to_csv(index=False)
+        clips = self._with_excluded(self.table.clips) if with_excluded else self.table.clips
+        table = clips[["clip_id", "labels", "split", *PART_COLUMNS]].to_csv(index=False)
         return hashlib.sha256((table + "\n".join(self.classes)).encode()).hexdigest()
 
     def hold_out(self, share: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame | None]:
         """Return the training clips and those that choose the epoch, if any.
 
         A validation split chooses where a test split is scored; else a share of every class's training clips does.
+        Excluded clips are drawn, too, so that excluding one moves no other to the other side.
 
         Args:
             share: of the training clips of every (first) label.
@@ -130,15 +141,21 @@ class VideoData:
         if share == 0:
             return training, None
         rng = np.random.default_rng(derive_seed("video validation", seed))
-        chance = pd.Series(rng.random(len(training)), index=training.index)
-        rank = chance.groupby(training["labels"].map(lambda labels: labels[0])).rank(pct=True)
-        held = rank <= share
+        everyone = self._with_excluded(training)
+        everyone = everyone[(everyone["split"] == "train") & (everyone["labels"].map(len) > 0)]
+        chance = pd.Series(rng.random(len(everyone)), index=everyone.index)
+        rank = chance.groupby(everyone["labels"].map(lambda labels: labels[0])).rank(pct=True)
+        held = rank.loc[training.index] <= share
         if not held.any() or held.all():
             raise ConfigError(
                 f"video.validation_fraction={share}: leaves {int((~held).sum())} clips to train and {int(held.sum())} "
                 "to validate; choose another share"
             )
         return training[~held], training[held]
+
+    def _with_excluded(self, clips: pd.DataFrame) -> pd.DataFrame:
+        """Return clips and the excluded ones, in the order of the lists."""
+        return clips if self.excluded is None else pd.concat([clips, self.excluded]).sort_index()
 
 
 def find_videos(
@@ -155,12 +172,11 @@ def find_videos(
         dataset: a shipped definition's name or a YAML file.
         data: the data folder; a simulated data set needs none.
         options: what the user forces.
-        exclude: a text file with one clip identifier a line.
-        strict: raise at the first damage in a file.
+        exclude: a text file with the identifier or path of one clip a line.
+        strict: raise at the first damage in a file, or at what the lists promise and the data lack.
 
     Raises:
-        ConfigError: an unknown definition.
-        VideoError: the lists cannot be read or are wrong, or no clip is there.
+        NeurofocusError: an unknown definition, lists that cannot be read or are wrong, or no clip that is there.
     """
     spec = load_video_spec(dataset)
     data = data_folder(spec, data)
@@ -173,7 +189,8 @@ def find_videos(
         _LOGGER.warning("%s", warning)
     clips = _distinct(table.clips)
     missing = missing_clips(clips, data.absolute(), Folders())
-    lost = missing | clips["clip_id"].isin(_excluded(exclude, clips))
+    excluded = clips[["clip_id", "path"]].isin(_excluded(exclude, clips)).any(axis=1)
+    lost = missing | excluded
     left_out: dict[str, int] = {split: int((lost & (clips["split"] == split)).sum()) for split in SPLITS}
     if missing.all():
         raise VideoError(
@@ -190,7 +207,8 @@ def find_videos(
         _LOGGER.warning(
             "%d of %d listed clips are left out (%s; first: %s)", lost.sum(), len(lost), counts, names
         )
-    return VideoData(spec, replace(table, clips=clips[~lost]), data.absolute(), left_out, strict)
+    table = replace(table, clips=clips[~lost])
+    return VideoData(spec, table, data.absolute(), left_out, strict, clips[excluded & ~missing])
 
 
 def data_folder(spec: VideoDatasetSpec, data: Path | None) -> Path:
@@ -213,7 +231,7 @@ def data_folder(spec: VideoDatasetSpec, data: Path | None) -> Path:
 
 def _distinct(clips: pd.DataFrame) -> pd.DataFrame:
     """Return every clip once; where several are parts of one file, their names say which part: ``long[10:15]``."""
-    once = clips.drop_duplicates(["clip_id", "split", *_PART])
+    once = clips.drop_duplicates(["clip_id", "split", *PART_COLUMNS])
     several = once["clip_id"].isin(once.loc[once.duplicated(["clip_id", "split"]), "clip_id"])
     frames = once["start_frame"].notna()
     starts, ends = (
@@ -235,13 +253,11 @@ def _excluded(path: Path | None, clips: pd.DataFrame) -> set[str]:
     try:
         names = {line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()}
     except (OSError, ValueError):
-        raise ConfigError(
-            f"--exclude {path}: not a readable text file; give one clip identifier a line"
-        ) from None
-    unknown = sorted(names - set(clips["clip_id"]))
+        raise ConfigError(f"--exclude {path}: not a readable text file; name one clip a line") from None
+    unknown = sorted(names - set(clips["clip_id"]) - set(clips["path"]))
     if unknown:
         raise ConfigError(
-            f"--exclude {path}: {unknown[0]!r} ({len(unknown)} such lines) is no clip of the lists; identifiers look "
-            f"like {clips['clip_id'].iloc[0]!r}"
+            f"--exclude {path}: {unknown[0]!r} ({len(unknown)} such lines) is no clip of the lists; they look like "
+            f"{clips['clip_id'].iloc[0]!r}, or {clips['path'].iloc[0]!r} for all parts of a file"
         )
     return names

@@ -31,6 +31,7 @@ from neurofocus.workflows.run_record import config_hash, open_run
 from neurofocus.workflows.video.bundle import write_video_bundle
 from neurofocus.workflows.video.digits import pretrain_on_stills
 from neurofocus.workflows.video.evaluate import VideoEvaluation, evaluate_videos, write_evaluation
+from neurofocus.workflows.video.flawed import FlawReport
 from neurofocus.workflows.video.source import VideoData
 
 __all__ = ["VideoRun", "fitted", "train_videos"]
@@ -117,15 +118,18 @@ def _train(
     config: RunConfig, data: VideoData, out: Path, *, device: torch.device
 ) -> tuple[TrainingState, VideoEvaluation]:
     """Train or continue, and score the weights to keep, with as many threads as the training was started with."""
-    identity = {"settings": config_hash(config), "clips": data.digest()}
+    identity = {"settings": config_hash(config), "clips": data.digest(with_excluded=True)}
     saved = load_saved(out / LAST_CHECKPOINT, identity)
+    used = data.digest()
+    if saved and saved.identity.get("used", used) != used:
+        _LOGGER.warning("%s: continues with other clips excluded (--exclude) than before", data.spec.name)
     threads = int(saved.identity["threads"]) if saved else config.threads or torch.get_num_threads()
     with reproducible(threads=threads, deterministic=config.train.deterministic):
         torch.manual_seed(derive_seed("weights", config.seed, _STREAM))
         model = build_model(config.model).to(device)
         if saved is None and data.spec.simulation == "digits":
             pretrain_on_stills(model, data.root, config)
-        job = _job(config, data, out, {**identity, "threads": threads})
+        job = _job(config, data, out, {**identity, "threads": threads, "used": used})
         state = train_fold(model, job, saved)
         model.load_state_dict(state.best_weights)
         return state, evaluate_videos(model, data, data.scored_split, config)
@@ -150,19 +154,19 @@ def _job(config: RunConfig, data: VideoData, out: Path, identity: dict[str, Any]
     stream = (config.seed, _STREAM)
     once = config.model_copy(update={"video": config.video.model_copy(update={"test_crops": 1})})
     validation = None if held is None else data.dataset(held, once)
+    examples = data.dataset(training, config, stream=stream)
     return FoldTraining(
         name=data.spec.name,
         config=config.train,
         stream=stream,
-        training=training_loader(
-            data.dataset(training, config, stream=stream), batch, num_workers=workers, part=part()
-        ),
+        training=training_loader(examples, batch, num_workers=workers, part=part()),
         validation=None
         if validation is None
         else evaluation_loader(validation, batch, num_workers=workers, part=part()),
         measure=partial(_measures, validation, data.spec.metric),
         folder=out,
         identity=identity,
+        watch=FlawReport(examples, validation).after_epoch,
     )
 
 

@@ -27,8 +27,8 @@ TEMPLATES = [
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_templates_are_recognised(tmp_path: Path, template: str, first: int) -> None:
     folder = write_folder(tmp_path / "v", template, range(first, first + 12))
-    for given in (None, template):
-        with open_video(folder, template=given) as video:
+    for given in ((), (template,), ("other_%d.jpg", template), ("other_%d.jpg",)):
+        with open_video(folder, templates=given) as video:
             assert isinstance(video, FrameFolder)
             assert (video.names.template, video.num_frames, video.frame_size) == (template, 12, (48, 64))
             assert [number_of(frame) for frame in video.read([11, 0, 3, 0], size=FullSize())] == [11, 0, 3, 0]
@@ -41,15 +41,26 @@ def test_numbers_may_outgrow_their_padding(tmp_path: Path) -> None:
         assert [number_of(frame) for frame in video.read(range(4), size=FullSize())] == [0, 1, 2, 3]
 
 
-def test_a_suffix_alone_is_a_template(tmp_path: Path) -> None:
-    folder = write_folder(tmp_path / "v", "%05d.jpeg", range(1, 4))
-    Image.fromarray(picture(9)).save(folder / "00009.png")
+def test_a_known_template_decides_between_kinds(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "v", "shot%05d.jpg", range(1, 4))
+    Image.fromarray(picture(9)).save(folder / "thumb00009.png")
     with pytest.raises(
-        VideoError, match=r"several kinds of numbered frames \(\*.jpeg, \*.png\); give the template"
+        VideoError, match=r"several kinds of numbered frames \(shot\*.jpg, thumb\*.png\); leave one"
     ):
         open_video(folder)
-    with open_video(folder, template="*.jpeg") as video:
+    with open_video(folder, templates=["img_%05d.jpg", "shot%05d.jpg"]) as video:
         assert video.num_frames == 3
+    both = ["thumb%05d.png", "shot%05d.jpg"]
+    with pytest.raises(
+        VideoError, match=r"several kinds of numbered frames \(thumb%05d.png, shot%05d.jpg\); leave"
+    ):
+        open_video(folder, templates=both)
+
+
+def test_two_templates_of_the_same_files_are_no_doubt(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "v", "%05d.jpg", [99_998, 99_999, 100_000, 100_001])
+    with FrameFolder(folder, templates=["%06d.jpg", "%05d.jpg"]) as video:
+        assert video.num_frames == 4
 
 
 def test_optical_flow_beside_the_frames_is_left_alone(tmp_path: Path) -> None:
@@ -58,7 +69,7 @@ def test_optical_flow_beside_the_frames_is_left_alone(tmp_path: Path) -> None:
         Image.fromarray(picture(9)).save(folder / name, format="JPEG")
     with FrameFolder(folder) as video:
         assert (video.names.template, video.num_frames) == ("img_%05d.jpg", 4)
-    with FrameFolder(folder, template="flow_x_%05d.jpg") as video:
+    with FrameFolder(folder, templates=["flow_x_%05d.jpg"]) as video:
         assert video.num_frames == 1
 
 
@@ -77,22 +88,12 @@ def test_pictures_have_no_clock(tmp_path: Path) -> None:
         video.timestamps([0])
 
 
-@pytest.mark.parametrize(
-    ("template", "seen"),
-    [
-        ("img_%05d.jpg", "none of 3 files is named img_%05d.jpg"),
-        ("%4d.jpg", "the template '%4d.jpg'"),
-        ("%s.jpg", "the template '%s.jpg'"),
-        ("%d_%d.jpg", "the template '%d_%d.jpg'"),
-        ("../%d.jpg", "the template '../%d.jpg'"),
-        ("*.png", "a folder without numbered frames (0 pictures)"),
-    ],
-)
-def test_templates_that_fit_nothing(tmp_path: Path, template: str, seen: str) -> None:
-    folder = write_folder(tmp_path / "v", "%05d.jpg", range(3))
-    with pytest.raises(VideoError) as caught:
-        open_video(folder, template=template)
-    assert str(caught.value).startswith(f"v: {seen}; ") and "image_%05d.jpg" in str(caught.value)
+def test_a_folder_without_numbered_pictures(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "v", "frame%d-x.jpg", range(3))
+    with pytest.raises(
+        VideoError, match=r"v: a folder without numbered frames \(3 pictures\); .*image_%05d\.jpg"
+    ):
+        open_video(folder, templates=["img_%05d.jpg"])
 
 
 def test_numbers_of_mixed_widths_are_refused(tmp_path: Path) -> None:
@@ -102,7 +103,7 @@ def test_numbers_of_mixed_widths_are_refused(tmp_path: Path) -> None:
         open_video(folder)
 
 
-@pytest.mark.parametrize("damage", ["cut", "text", "empty", "gone", "folder"])
+@pytest.mark.parametrize("damage", ["cut early", "text", "empty", "gone", "folder"])
 def test_an_unreadable_picture_is_named_and_counted_not_replaced(tmp_path: Path, damage: str) -> None:
     folder = write_folder(tmp_path / "v", "img_%05d.jpg", range(1, 7))
     bad = folder / "img_00004.jpg"
@@ -112,7 +113,9 @@ def test_an_unreadable_picture_is_named_and_counted_not_replaced(tmp_path: Path,
         if damage == "folder":
             bad.mkdir()
         elif damage != "gone":
-            bad.write_bytes({"cut": data[: len(data) // 2], "text": b"no picture", "empty": b""}[damage])
+            bad.write_bytes(
+                {"cut early": data[: len(data) // 2], "text": b"no picture", "empty": b""}[damage]
+            )
         with pytest.raises(VideoError) as caught:
             video.read([0, 3], size=FullSize())
         message = str(caught.value)
@@ -121,6 +124,33 @@ def test_an_unreadable_picture_is_named_and_counted_not_replaced(tmp_path: Path,
         assert [number_of(frame) for frame in video.read([0, 1, 2, 4, 5], size=FullSize())] == [0, 1, 2, 4, 5]
         assert video.unreadable() == ("img_00004.jpg",)
         assert video.corrupt_frames == 1
+        assert video.flaws == ("1 damaged pictures met so far, the first is img_00004.jpg",)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_a_picture_that_is_cut_off_late_is_shown_and_counted_but_not_in_strict_reading(
+    tmp_path: Path, suffix: str
+) -> None:
+    folder = write_folder(tmp_path / "v", f"%d.{suffix}", range(6), size=(240, 320))
+    bad = folder / f"3.{suffix}"
+    bad.write_bytes(bad.read_bytes()[: bad.stat().st_size * 9 // 10])
+    with FrameFolder(folder) as video:
+        assert video.flaws == ()
+        assert [number_of(frame) for frame in video.read([2, 3], size=FullSize())] == [2, 3]
+        assert (video.corrupt_frames, video.unreadable()) == (1, ())
+        assert video.flaws == video.warnings == (f"1 damaged pictures met so far, the first is 3.{suffix}",)
+    with open_video(folder, strict=True) as video:
+        with pytest.raises(VideoError, match=rf"3\.{suffix}: frame 3 of v: damaged or cut off"):
+            video.read([2, 3], size=FullSize())
+        assert video.unreadable() == (f"3.{suffix}",)
+
+
+def test_strict_reading_refuses_a_folder_with_a_picture_left_out(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "v", "img_%05d.jpg", [1, 2, 4])
+    with open_video(folder) as video:
+        assert video.flaws == ("1 of the numbers 1 to 4 are missing, the first is img_00003.jpg",)
+    with pytest.raises(VideoError, match=r"v: 1 of the numbers .* img_00003\.jpg; extract the frames again"):
+        open_video(folder, strict=True)
 
 
 def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_facts_of_a_folder(tmp_path: Path) -> None:
     facts = probe(folder)
     assert (facts.num_frames, facts.height, facts.width, facts.codec) == (3, 48, 64, "frames")
     assert math.isnan(facts.fps) and facts.warnings[0].startswith("1 of the numbers 1 to 4 are missing")
-    timed = probe(folder, template="img_%05d.jpg", fps=10)
+    timed = probe(folder, templates=["img_%05d.jpg"], fps=10)
     assert (timed.duration, timed.even) == (pytest.approx(0.45), False)
 
 

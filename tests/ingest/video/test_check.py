@@ -1,6 +1,7 @@
 """The check: counts, missing, unreadable, labels, duplicates, leaks, frames; quick for large lists."""
 
 import json
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from ingest.video.deliveries import (
 
 from neurofocus.errors import VideoError
 from neurofocus.ingest.video.check import check_videos
-from neurofocus.ingest.video.disk import frame_folder
+from neurofocus.ingest.video.disk import Part, frame_folder
 from neurofocus.ingest.video.listing import ListOptions
 from neurofocus.ingest.video.load import load_videos
 from neurofocus.ingest.video.report import VideoReport
@@ -33,9 +34,10 @@ from neurofocus.schema.video import OfficialCount, VideoDatasetSpec
 @dataclass(frozen=True)
 class Info:
     num_frames: int | None
+    flaws: tuple[str, ...] = ()
 
 
-def probe(path: Path) -> Info:
+def probe(path: Path, part: Part) -> Info:
     """Read a number from the file, as a stand-in for a decoder."""
     text = path.read_text()
     if not text.isdecimal():
@@ -112,9 +114,9 @@ def test_a_limit_opens_clips_evenly_over_every_split(tmp_path: Path) -> None:
     put_clips(tmp_path, names, numbered(1))
     seen: list[str] = []
 
-    def noting(path: Path) -> Info:
+    def noting(path: Path, part: Part) -> Info:
         seen.append(path.name)
-        return probe(path)
+        return probe(path, part)
 
     report = check(spec_of("folder"), tmp_path, probe=noting, limit=5)
     assert report.opened == len(seen) == 8
@@ -151,11 +153,48 @@ def test_an_empty_frame_folder_is_unreadable(tmp_path: Path) -> None:
     assert "holds no numbered images" in report.unreadable.first[0]
 
 
-def test_offset_lists_need_the_frames_up_to_their_end(tmp_path: Path) -> None:
-    put_text(tmp_path / "train.txt", "long 0 10 0", "long 10 5 1", "long 12 9 1")
-    put_frames(tmp_path / "long", 15)
+def test_parts_are_looked_at_as_parts_and_what_they_lack_is_told(tmp_path: Path) -> None:
+    put_text(
+        tmp_path / "train.txt", "long.mp4 0 10 0", "long.mp4 10 5 1", *(f"a{n}.mp4 2 9 1" for n in range(7))
+    )
+    put_clips(tmp_path, ["long.mp4", *(f"a{n}.mp4" for n in range(7))])
+    asked: list[tuple[str, float, float]] = []
+
+    def noting(path: Path, part: Part) -> Info:
+        asked.append((path.name, *part[:2]))
+        assert all(map(math.isnan, part[2:]))
+        return Info(10, () if path.name == "long.mp4" else ("two frames short", "damaged"))
+
+    report = check(spec_of("folder"), tmp_path, probe=noting)
+    assert asked[:3] == [("long.mp4", 0, 10), ("long.mp4", 10, 15), ("a0.mp4", 2, 11)]
+    assert report.flawed.first == tuple(f"a{n}.mp4: two frames short" for n in range(7))
+    assert report.passed and report.flawed.count == 7 and report.frames.count == 0
+    assert report.as_json()["flawed"]["count"] == 7
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("clip 0", "clip: videos/clip.mkv, clip.avi"),
+        ("clip.mp4 0", "clip.mp4: videos/clip.mkv, clip.avi"),
+        ("clip.avi 0", ""),
+    ],
+)
+def test_a_name_that_means_two_files_is_refused(tmp_path: Path, line: str, names: str) -> None:
+    put_text(tmp_path / "train.txt", line, line, "other.mp4 1")
+    put_clips(tmp_path / "videos", ["clip.avi", "clip.mkv", "other.mp4"])
     report = check(spec_of("folder"), tmp_path)
-    assert report.frames.first == (("long", 21, 15),)
+    text = f"1 clips may be several files that differ in their suffix ({names}); remove or rename all but one"
+    assert [finding.text.partition(", and list")[0] for finding in report.refusals] == [text] * bool(names)
+    assert report.passed is (not names)
+
+
+def test_listed_files_that_only_their_suffix_tells_apart_are_refused(tmp_path: Path) -> None:
+    put_text(tmp_path / "train.txt", "clip.avi 0", "clip.mp4 0", "other.mp4 1", "other.mp4 1")
+    put_clips(tmp_path / "videos", ["clip.avi", "clip.mp4", "other.mp4"])
+    (finding,) = check(spec_of("folder"), tmp_path).refusals
+    assert "(clip: videos/clip.avi, videos/clip.mp4)" in finding.text
+    assert finding.kind == "ambiguous clip"
 
 
 def test_frame_counts_of_video_files(tmp_path: Path) -> None:
@@ -165,7 +204,7 @@ def test_frame_counts_of_video_files(tmp_path: Path) -> None:
     report = check(spec_of("folder"), tmp_path, probe=probe)
     assert report.frames.first == (("b.mp4", 30, 25),)
     put_clips(tmp_path, ["b.mp4"], numbered(0))
-    assert check(spec_of("folder"), tmp_path, probe=lambda _: Info(None)).frames.count == 0
+    assert check(spec_of("folder"), tmp_path, probe=lambda path, part: Info(None)).frames.count == 0
 
 
 @pytest.mark.parametrize(

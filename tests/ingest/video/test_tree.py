@@ -197,3 +197,14 @@ def test_one_class_is_no_tree(tmp_path: Path) -> None:
     put_clips(tmp_path / "Violence", ["1.mp4"])
     with pytest.raises(VideoError, match="folders: there are no two folders with clips"):
         load(tmp_path, "rlvs")
+
+
+def test_files_that_only_their_suffix_tells_apart_are_refused_before_a_split_is_drawn(tmp_path: Path) -> None:
+    put_rlvs(tmp_path)
+    put_clips(tmp_path / "Violence", ["V_3.avi", "V_3.mkv", "V_7.webm"])
+    message = (
+        r"Violence: V_3\.mp4, V_3\.mkv, V_3\.avi \(2 such names\) differ in their suffix only.*; remove or"
+    )
+    with pytest.raises(VideoError, match=message):
+        load_videos(load_video_spec("rlvs"), tmp_path)
+    assert not (tmp_path / SPLIT_FILE).exists()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from data.video.clips import write_audio, write_folder, write_video
-from ingest.video.deliveries import put_rlvs, put_text
+from ingest.video.deliveries import put_diving48, put_rlvs, put_text
 from workflows.video.tiny_video import put_clips_by_class, write_small
 
 from neurofocus.errors import ConfigError, VideoError
@@ -114,3 +114,51 @@ def test_warnings_are_shown(tmp_path: Path) -> None:
     )
     assert any("RLVS has no official split" in line for line in warnings)
     assert any("paper: total 10 of 2,000" in line for line in warnings)
+
+
+def test_clips_that_are_not_whole_are_told_and_mostly_missing_ones_are_refused(tmp_path: Path) -> None:
+    put_diving48(tmp_path)
+    for name, count in (("-mmq0PT-u8k_00155", 48), ("-mmq0PT-u8k_00156", 69), ("_8Vy3dlHg2w_00000", 104)):
+        write_video(tmp_path / f"rgb/{name}.mp4", frames=count)
+    report = check_video_folder("diving48", tmp_path)
+    assert report.passed
+    assert (
+        "not whole   1 (rgb/-mmq0PT-u8k_00156.mp4: frames 0 to 69 are listed, it has 69): used as far as they are there; "
+        "--strict-video refuses them"
+    ) in report_lines(report)
+    write_video(tmp_path / "rgb/_8Vy3dlHg2w_00000.mp4", frames=30)
+    report = check_video_folder("diving48", tmp_path)
+    assert not report.passed
+    assert (report.flawed.count, report.unreadable.count) == (1, 1)
+    assert "rgb/_8Vy3dlHg2w_00000.mp4: frames 0 to 103 are wanted, it has 30" in report.unreadable.first[0]
+
+
+def test_seconds_that_an_untrimmed_file_does_not_have(tmp_path: Path) -> None:
+    header = "label,youtube_id,time_start,time_end,split,is_cc"
+    rows = (f"archery,abcdefghijk,{start},{start + 2},train,0" for start in (0, 1, 2, 5))
+    put_text(tmp_path / "train.csv", header, *rows)
+    put_text(tmp_path / "validate.csv", header, "bowling,lmnopqrstuv,0,2,val,0")
+    (tmp_path / "videos").mkdir()
+    write_video(tmp_path / "videos/abcdefghijk.mp4", frames=75)
+    write_video(tmp_path / "videos/lmnopqrstuv.mp4", frames=50)
+    report = check_video_folder("kinetics400", tmp_path)
+    assert report.flawed.first == ("videos/abcdefghijk.mp4: 2 to 4 s are listed, it ends at 3.00 s",)
+    (outside,) = report.unreadable.first
+    assert outside.startswith(
+        "videos/abcdefghijk.mp4: no frame between 5 and 7 s is there, it ends at 3.00 s"
+    )
+
+
+def test_a_file_that_is_cut_off_is_told(tmp_path: Path) -> None:
+    root = put_clips_by_class(tmp_path)
+    (root / "train/cat/1.mp4").unlink()
+    for name, mux in (("train/cat/1.mkv", {}), ("train/dog/1.mp4", {"movflags": "faststart"})):
+        path = write_video(root / name, frames=60, mux=mux)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    report = check_video_folder("folder", root)
+    (cut,), (damaged,) = report.flawed.first, report.unreadable.first
+    assert cut.startswith("train/cat/1.mkv: the file is cut off: ")
+    assert (
+        damaged.startswith("train/dog/1.mp4: ")
+        and "the file is cut off: 22 of 60 frames are there" in damaged
+    )

@@ -202,7 +202,8 @@ def test_the_movie_is_without_frames_that_cannot_be_decoded(tmp_path: Path) -> N
     found = predict_clip(path, fixed(), out=tmp_path / "out")
     assert found.document["corrupt_frames"] == 2
     assert found.document["warnings"] == [
-        "2 frames cannot be decoded; the answer did not need them, the movie is without them"
+        "2 damaged pictures met so far, the first is img_00005.jpg",
+        "2 frames cannot be decoded; the answer did not need them, the movie is without them",
     ]
     whole = predict_clip(write_folder(tmp_path / "whole", "img_%05d.jpg", range(36)), fixed(), out=tmp_path)
     assert len(decoded(whole.files["movie"])) - len(decoded(found.files["movie"])) == 2

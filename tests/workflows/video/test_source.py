@@ -9,7 +9,7 @@ import pytest
 from data.video.clips import number_of, write_folder, write_video
 from hypothesis import given
 from hypothesis import strategies as st
-from ingest.video.deliveries import put_clips, put_frames, put_text
+from ingest.video.deliveries import put_clips, put_diving48, put_frames, put_text
 from workflows.video.tiny_video import Row, data_of, put_clips_by_class, small_config, write_small
 
 from neurofocus.data.video.source import FullSize
@@ -63,8 +63,12 @@ def test_excluded_clips(tmp_path: Path) -> None:
     assert found.clips("train")["clip_id"].tolist() == ["a"]
     assert found.left_out == {"train": 2, "validation": 0, "test": 0}
     put_text(names, "b", "b.mp4")
-    with pytest.raises(ConfigError, match=r"'b\.mp4' \(1 such lines\) is no clip .* look like 'a'"):
+    with pytest.raises(
+        ConfigError, match=r"'b\.mp4' \(1 such lines\) is no clip .* look like 'a', or 'videos/a"
+    ):
         find_videos("folder", tmp_path, exclude=names)
+    put_text(names, "videos/b.mp4", "c")
+    assert find_videos("folder", tmp_path, exclude=names).digest() == found.digest()
     put_text(names, "a", "b", "c", "v")
     with pytest.raises(ConfigError, match="leaves none of 4 clips"):
         find_videos("folder", tmp_path, exclude=names)
@@ -120,21 +124,95 @@ def test_a_part_by_seconds(tmp_path: Path) -> None:
     assert numbers(found, "abcdefghijk_000002_000003") == list(range(50, 75))
     assert numbers(found, "lmnopqrstuv_000000_000001") == list(range(9))
     with pytest.raises(
-        VideoError, match=r"wholevideo_\.mp4: no frame between 4 and 14 s, it ends at 1\.96 s"
+        VideoError, match=r"wholevideo_\.mp4: no frame between 4 and 14 s is there, it ends at 2\.00 s"
     ):
         numbers(found, "wholevideo__000004_000014")
 
 
 def test_a_part_that_is_not_there(tmp_path: Path) -> None:
-    put_text(tmp_path / "train.txt", "a 0 4 0", "b 2 4 1")
+    put_text(tmp_path / "train.txt", "a 0 4 0", "b 2 4 1", "d 4 4 1")
     put_text(tmp_path / "val.txt", "c 0 4 0")
     (tmp_path / "frames").mkdir()
-    for name in "abc":
+    for name in "abcd":
         write_folder(tmp_path / "frames" / name, "img_%05d.jpg", range(1, 6))
     found = find_videos("folder", tmp_path)
     assert numbers(found, "a") == [0, 1, 2, 3]
-    with pytest.raises(VideoError, match="frames 2 to 5 are wanted, it has 5"):
-        numbers(found, "b")
+    assert numbers(found, "b") == [2, 3, 4]
+    with pytest.raises(VideoError, match="frames 4 to 7 are wanted, it has 5"):
+        numbers(found, "d")
+    strict = find_videos("folder", tmp_path, strict=True)
+    assert numbers(strict, "a") == [0, 1, 2, 3]
+    with pytest.raises(VideoError, match="b: frames 2 to 5 are listed, it has 5; correct the list"):
+        numbers(strict, "b")
+
+
+def test_a_dive_that_is_a_frame_shorter_than_listed_is_used(tmp_path: Path) -> None:
+    """Lists of 48, 70 and 104 frames; files of one less, of half, and of a third."""
+    put_diving48(tmp_path)
+    counts = {"-mmq0PT-u8k_00155": 47, "-mmq0PT-u8k_00156": 35, "_8Vy3dlHg2w_00000": 34}
+    for name, count in counts.items():
+        write_video(tmp_path / f"rgb/{name}.mp4", frames=count)
+    found = find_videos("diving48", tmp_path)
+    for name in ("-mmq0PT-u8k_00155", "-mmq0PT-u8k_00156"):
+        assert numbers(found, name) == list(range(counts[name]))
+    with pytest.raises(VideoError, match="frames 0 to 103 are wanted, it has 34"):
+        numbers(found, "_8Vy3dlHg2w_00000")
+
+
+def test_names_of_frames_are_those_of_the_definition(tmp_path: Path) -> None:
+    """Thumbnails beside the frames: only the definition says which of the two are the clip."""
+    put_diving48(tmp_path)
+    (tmp_path / "rgb/-mmq0PT-u8k_00155.mp4").unlink()
+    folder = write_folder(tmp_path / "frames", "other%d", []) / "-mmq0PT-u8k_00155"
+    write_folder(folder, "img_%05d.jpg", range(1, 49))
+    for number in (1, 2):
+        (folder / f"image_{number:05d}.jpg").write_bytes(b"no frame")
+    found = find_videos("diving48", tmp_path)
+    assert numbers(found, "-mmq0PT-u8k_00155") == list(range(48))
+
+
+@pytest.mark.parametrize("damage", ["left out", "cut off"])
+def test_strict_reading_reaches_the_folder(tmp_path: Path, damage: str) -> None:
+    put_text(tmp_path / "train.txt", "a 0", "b 1")
+    put_text(tmp_path / "val.txt", "b 1")
+    (tmp_path / "frames").mkdir()
+    for name in "ab":
+        write_folder(tmp_path / "frames" / name, "img_%05d.jpg", range(1, 7), size=(240, 320))
+    put_text(tmp_path / "val.txt", "c 1")
+    bad = tmp_path / "frames/a/img_00004.jpg"
+    content = bad.read_bytes()
+    bad.unlink()
+    if damage == "cut off":
+        bad.write_bytes(content[: len(content) * 9 // 10])
+    relaxed, strict = (find_videos("folder", tmp_path, strict=value) for value in (False, True))
+    assert numbers(relaxed, "a") == ([0, 1, 2, 4, 5] if damage == "left out" else [0, 1, 2, 3, 4, 5])
+    with pytest.raises(VideoError, match=r"img_00004\.jpg.*extract the frames again"):
+        numbers(strict, "a")
+    assert numbers(strict, "b") == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_name_of_two_files_is_refused(tmp_path: Path) -> None:
+    listed(tmp_path, train=("a.mp4 0", "b.mp4 1"))
+    put_text(tmp_path / "train.txt", "a 0", "b 1")
+    assert len(find_videos("folder", tmp_path).clips("train")) == 2
+    put_clips(tmp_path / "videos", ["a.avi"])
+    with pytest.raises(
+        VideoError, match=r"differ in their suffix \(a: videos/a\.mp4, a\.avi\); remove or rename"
+    ):
+        find_videos("folder", tmp_path)
+
+
+def test_excluding_a_clip_moves_no_other_to_the_other_side(tmp_path: Path) -> None:
+    lines = [f"c{number}.mp4 {number % 2}" for number in range(20)]
+    listed(tmp_path, train=tuple(lines))
+    before = find_videos("folder", tmp_path)
+    exclude = put_text(tmp_path / "bad", "c3", "c4")
+    after = find_videos("folder", tmp_path, exclude=exclude)
+    for whole, rest in zip(before.hold_out(0.4, 0), after.hold_out(0.4, 0), strict=True):
+        assert whole is not None and rest is not None
+        assert rest["clip_id"].tolist() == [name for name in whole["clip_id"] if name not in ("c3", "c4")]
+    assert after.digest() != before.digest()
+    assert after.digest(with_excluded=True) == before.digest(with_excluded=True) == before.digest()
 
 
 def test_strict_reading_reaches_the_file(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -142,12 +143,65 @@ def test_changed_settings_are_refused(copy: Path, data: VideoData, change: str) 
         train(small_config(change), data, copy)
 
 
-def test_other_clips_are_refused(copy: Path, data: VideoData, tmp_path: Path) -> None:
-    exclude = tmp_path / "exclude"
-    exclude.write_text("train/cat/1\n")
-    fewer = find_videos("folder", data.root, exclude=exclude)
+def test_other_clips_are_refused(copy: Path, data: VideoData) -> None:
+    fewer = replace(data.table, clips=data.table.clips.iloc[1:])
     with pytest.raises(ConfigError, match=r"last\.safetensors: was started with another clips; .*--fresh"):
-        train(small_config(), fewer, copy)
+        train(small_config(), replace(data, table=fewer), copy)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_clip_that_breaks_in_the_middle_ends_it_in_a_line_and_it_goes_on_without_it(
+    clips_root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    workers: int,
+) -> None:
+    root, out = Path(shutil.copytree(clips_root, tmp_path / "clips")), tmp_path / "run"
+    bad = root / "train/dog/2.mp4"
+    config = small_config(f"data.num_workers={workers}")
+
+    class Breaking(engine.EpochProgress):
+        def report(self, *given: Any, **named: Any) -> None:
+            bad.write_bytes(b"")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "EpochProgress", Breaking)
+        with pytest.raises(VideoError) as caught:
+            train(config, find_videos("folder", root), out)
+    assert str(caught.value) == (
+        "clip 'train/dog/2' cannot be used: 2.mp4: an empty file; copy it again; run 'neurofocus video check --thorough' to "
+        "find all such clips, then mend them or name them in a file for --exclude: a training goes on after its last epoch"
+    )
+    exclude = tmp_path / "exclude"
+    exclude.write_text("train/dog/2.mp4\n")
+    data = find_videos("folder", root, exclude=exclude)
+    with caplog.at_level(logging.INFO, "neurofocus"):
+        done = train(config, data, out)
+    assert "folder: continues with other clips excluded (--exclude) than before" in caplog.messages
+    assert "folder: continues after epoch 1" in caplog.messages
+    assert len(read_tsv(out / "history.tsv")) == 2
+    assert done.evaluation.metrics["left_out"]["train"] == 1
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_clips_that_are_not_whole_are_told_once_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, workers: int
+) -> None:
+    rows = [("a", (0,), "train"), ("b", (1,), "train"), ("c", (1,), "train"), ("v", (1,), "validation")]
+    for name, _, _ in rows:
+        write_small(tmp_path / f"{name}.mp4")
+    data = data_of(rows, root=tmp_path)
+    clips = data.table.clips.assign(start_frame=0, end_frame=[12, 13, 12, 15])
+    data = replace(data, table=replace(data.table, clips=clips))
+    with caplog.at_level(logging.WARNING, "neurofocus"):
+        done = train(small_config(f"data.num_workers={workers}"), data, tmp_path / "run")
+    told = "1 of {} clips are damaged or shorter than listed and are used as far as they are there ({}); "
+    assert [message.partition("'neurofocus")[0] for message in caplog.messages] == [
+        told.format(3, "b"),
+        told.format(1, "v"),
+    ]
+    assert done.evaluation.metrics["flawed_clips"] == ["v"]
 
 
 def test_fresh_starts_again(copy: Path, run: VideoRun, data: VideoData) -> None:
@@ -301,7 +355,7 @@ def test_a_clip_that_cannot_be_read_ends_the_training_by_name(tmp_path: Path) ->
     for name in "av":
         write_small(tmp_path / f"{name}.mp4")
     (tmp_path / "b.mp4").write_bytes(b"")
-    with pytest.raises(VideoError, match=r"clip 'b' cannot be used: b\.mp4: .*list the clip as excluded"):
+    with pytest.raises(VideoError, match=r"clip 'b' cannot be used: b\.mp4: .*for --exclude"):
         train(small_config(), data_of(rows, root=tmp_path), tmp_path / "run")
 
 
