@@ -74,6 +74,10 @@ def test_fixed_boxes_have_exactly_the_patch_size(actions: tuple[float, ...]) -> 
     )
     assert boxes[2:].tolist() == [24, 24]
     assert all(12 <= center <= 52 for center in boxes[:2].tolist())
+    whole = boxes_from_actions(
+        torch.tensor(actions), PatchConfig(deformable=False), frame_size=64, patch_size=96
+    )
+    assert whole.tolist() == [32, 32, 64, 64]  # there is no more than the frame
 
 
 @pytest.mark.parametrize(("antialias", "padding"), FILTERS)

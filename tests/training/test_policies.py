@@ -7,7 +7,7 @@ import torch
 from neurofocus.model.draws import Draws
 from neurofocus.model.outputs import Decision, FocusOutput
 from neurofocus.model.uni_adafocus import UniAdaFocus
-from neurofocus.schema.model import EncoderConfig, ModelConfig, PatchConfig
+from neurofocus.schema.model import EncoderConfig, ModelConfig, PatchConfig, SpatialPolicyConfig
 from neurofocus.training.policies import (
     FRAME_CHOICES,
     LOCATIONS,
@@ -70,7 +70,7 @@ def test_without_substitution_it_is_the_model(
         expected = model.focus(frames, decision)
     seen = _focus(model, frames, decision, Policy())
     torch.testing.assert_close(seen.frame_indices, expected.frame_indices)
-    torch.testing.assert_close(seen.boxes, expected.boxes, atol=1e-4, rtol=0)
+    torch.testing.assert_close(seen.boxes, expected.boxes, atol=1e-5, rtol=0)
     torch.testing.assert_close(seen.local_features, expected.local_features, atol=1e-4, rtol=1e-3)
 
 
@@ -102,6 +102,28 @@ def test_location_changes_places_and_keeps_sizes(
     assert place["random"].std() == pytest.approx(12**-0.5, abs=0.01)
     assert place["gaussian"].mean() == pytest.approx(0.5, abs=0.03)
     assert 0.22 < place["gaussian"].std() < 0.25
+
+
+def test_a_box_that_fills_the_frame_still_has_a_place() -> None:
+    torch.manual_seed(0)
+    model = UniAdaFocus(CONFIG.model_copy(update={"patches": PatchConfig(min_fraction=0.25)})).eval()
+    actions = torch.tensor([0.2, 0.9, 1.0, 1.0]).expand(1, 4, 4)  # y, x, height, width
+    decision = Decision(actions, model._boxes(actions), torch.full((1, 4), 0.25))
+    boxes = _focus(model, torch.rand(1, 12, 3, 64, 64), decision, Policy(size="fixed")).boxes
+    expected = torch.tensor([0.9 * 32 + 16, 0.2 * 32 + 16, 32.0, 32.0])
+    torch.testing.assert_close(boxes, expected.expand(1, 4, 4))
+
+
+def test_a_clip_with_one_box_gets_one_drawn_box(frames: torch.Tensor) -> None:
+    torch.manual_seed(0)
+    scope = SpatialPolicyConfig(channels=8, scope="clip")
+    model = UniAdaFocus(CONFIG.model_copy(update={"spatial_policy": scope})).eval()
+    with torch.inference_mode():
+        decision = model.decide(model.glance(frames[:3]))
+    for location in LOCATIONS:
+        boxes = _focus(model, frames[:3], decision, Policy(location=location, size="random")).boxes
+        assert (boxes == boxes[:, :1]).all()
+        assert not torch.equal(boxes[0], boxes[1])
 
 
 def test_sizes(model: UniAdaFocus, frames: torch.Tensor, decision: Decision) -> None:
