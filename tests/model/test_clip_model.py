@@ -139,6 +139,7 @@ def test_the_baseline_takes_its_glance_from_a_shared_stream() -> None:
     other = model.encode(frames, frames, draws=Draws(torch.Generator().manual_seed(1)))
     assert torch.equal(drawn.local_features, again.local_features)
     assert not torch.equal(drawn.global_features, other.global_features)
+    assert not torch.equal(drawn.frame_indices, other.frame_indices)
     with pytest.raises(ValueError, match="accepted after B"):
         model(frames[:, :4])
 

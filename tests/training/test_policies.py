@@ -164,13 +164,17 @@ def test_frame_choices(model: UniAdaFocus, frames: torch.Tensor, decision: Decis
 
 
 def test_motion_decides_where_it_happens() -> None:
-    frames = torch.zeros(2, 12, 1, 4, 4)
+    frames = torch.zeros(3, 12, 1, 4, 4)
     for t in range(7, 12):  # the end of the first video flickers
         frames[0, t] = t % 2
     frames[1] = torch.arange(12.0).view(12, 1, 1, 1)  # steady change
+    steps = torch.tensor(
+        [4.0] * 6 + [1.0] * 6
+    )  # fast, then slow: their roots count, twice as much against once
+    frames[2] = steps.cumsum(0).view(12, 1, 1, 1)
     indices = motion_frames(frames, 4)
-    # Equal shares of motion in frames 7..11, and in all frames; each cut at 1/8, 3/8, 5/8 and 7/8.
-    assert indices.tolist() == [[7, 8, 10, 11], [1, 4, 7, 10]]
+    # Equal shares of motion in frames 7..11, in all frames, and 2/3 in the first half; cut at 1/8, 3/8, 5/8 and 7/8.
+    assert indices.tolist() == [[7, 8, 10, 11], [1, 4, 7, 10], [1, 3, 5, 9]]
 
 
 def test_a_still_video_gives_valid_frames() -> None:
