@@ -65,15 +65,11 @@ def load_released(path: str | Path, config: ModelConfig) -> UniAdaFocus:
     released = read_tensors(path)
     _require_family(path, released, config)
     tsm = config.mixes_frames
-    state = from_released_tsm(released) if tsm else _from_released(released)
+    used = {name: tensor for name, tensor in released.items() if tsm or not name.startswith(_UNUSED)}
+    state = from_released_tsm(used) if tsm else _from_released(used)
     model = UniAdaFocus(without_initial_weights(config))
-    # A TSM file says which convolutions see shifted maps, so that its own names are compared.
-    misfit = (
-        describe_misfit(released, to_released_tsm(model))
-        if tsm
-        else describe_misfit(state, model.state_dict())
-    )
-    if misfit:
+    # The file's own names are compared: users see them, and TSM's say which convolutions see shifted maps.
+    if misfit := describe_misfit(used, to_released(model)):
         hint = _hint(state, config) or (
             f"use the shipped configuration {_TSM_CONFIGS if tsm else _FRAME_CONFIGS} with this file's settings"
         )
@@ -126,8 +122,7 @@ def _has_x3d(config: ModelConfig) -> bool:
 
 
 def _from_released(released: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    used = {name: tensor for name, tensor in released.items() if not name.startswith(_UNUSED)}
-    state = {_rename(name, _PREFIXES): tensor for name, tensor in used.items()}
+    state = {_rename(name, _PREFIXES): tensor for name, tensor in released.items()}
     encoder = from_flat_names(_with_prefix(state, "global_encoder."))
     others = {name: tensor for name, tensor in state.items() if not name.startswith("global_encoder.")}
     return {f"global_encoder.{name}": tensor for name, tensor in encoder.items()} | others

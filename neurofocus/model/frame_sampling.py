@@ -98,7 +98,7 @@ def quantile_frames(
     mass = weights.gather(1, hit).clamp_min(_TINY)
     within = 1 - (upper.gather(1, hit) - quantile) / mass
     position = (hit + within.clamp(0, 1)) / bins
-    return _strictly_increasing((position * num_frames).long().clamp(max=num_frames - 1), num_frames)
+    return _strictly_increasing((position * num_frames).long(), num_frames)
 
 
 def draw_frames(frame_weights: Tensor, num_frames: int, num_focus_frames: int, *, draws: Draws) -> Tensor:

@@ -49,11 +49,11 @@ def boxes_from_actions(actions: Tensor, patches: PatchConfig, *, frame_size: int
 
 
 def interpolate_actions(actions: Tensor, num_frames: int) -> Tensor:
-    """Interpolate linearly in time, each action sitting at the middle of its group of frames (section 4.2).
+    """Interpolate linearly in time, each action sitting at the middle of its T-th part of the clip (section 4.2).
 
     Args:
         actions: [B, T, 4].
-        num_frames: T0, a multiple of T.
+        num_frames: T0.
 
     Returns:
         [B, T0, 4]; constant before the first and after the last middle.

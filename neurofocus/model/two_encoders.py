@@ -51,14 +51,23 @@ class TwoEncoders(nn.Module):
                 len(frames), config.num_frames, config.num_glance_frames, draws=draws
             )
             frames = take_frames(frames, indices.to(frames.device))
-        images = frames.flatten(0, 1)
+        maps = self.global_maps(frames.flatten(0, 1), frames.shape[1])
+        maps = maps.view(*frames.shape[:2], *maps.shape[1:])
+        return GlanceOutput(global_maps=maps, global_features=maps.mean((-2, -1)))
+
+    def global_maps(self, images: Tensor, num_frames: int = 1) -> Tensor:
+        """Return f_G's maps, [N, D, h, w], of whole frames [N, C, H, W]; they are shrunk to the glance's size here.
+
+        Args:
+            images: the frames of clip after clip.
+            num_frames: of a clip.
+        """
+        config = self.config
         if config.glance_size is not None and config.glance_size != config.frame_size:
             images = functional.interpolate(
                 images, size=config.glance_size, mode="bilinear", antialias=config.patches.antialias
             )
-        maps = self._encode(self.global_encoder, images, frames.shape[1])
-        maps = maps.view(*frames.shape[:2], *maps.shape[1:])
-        return GlanceOutput(global_maps=maps, global_features=maps.mean((-2, -1)))
+        return self._encode(self.global_encoder, images, num_frames)
 
     def encode_patches(self, patches: Tensor) -> Tensor:
         """Return f_L's pooled features, [B, F, D], of patches [B, F, C, P, P]."""

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from neurofocus.model.draws import Draws
-from neurofocus.model.frame_sampling import quantile_frames, uniform_frames
+from neurofocus.model.frame_sampling import quantile_frames, take_frames, uniform_frames
 from neurofocus.model.outputs import Decision, FocusOutput
+from neurofocus.model.patches import interpolate_actions
 from neurofocus.model.uni_adafocus import UniAdaFocus
 
 __all__ = [
@@ -57,6 +58,8 @@ def focus_by_policy(
 ) -> FocusOutput:
     """Look at the patches that a policy chooses; the result goes into `UniAdaFocus.classify`.
 
+    Where the trained policy places one box a clip, so do its substitutes.
+
     Args:
         model: in evaluation mode.
         frames: all T0 candidates, [B, T0, C, H, W].
@@ -65,11 +68,11 @@ def focus_by_policy(
         draws: for the random parts.
     """
     indices = _choose_frames(model, frames, decision, policy.frames, draws).to(frames.device)
-    learned = model.place_boxes(decision, indices)
-    sizes = _sizes(model, learned[..., 2:], policy.size, draws)
-    side = model.config.frame_size
-    position = _positions(learned, side, policy.location, draws)
+    sizes = _sizes(model, model.place_boxes(decision, indices)[..., 2:], policy.size, draws)
+    actions = take_frames(interpolate_actions(decision.actions, model.config.num_frames), indices)
+    position = _positions(model, actions[..., :2].flip(-1), policy.location, draws)
     # Boxes of another size keep their relative place, so that they stay inside the frame.
+    side = model.config.frame_size
     centers = position * (side - sizes.flip(-1)) + sizes.flip(-1) / 2
     boxes = torch.cat([centers, sizes], dim=-1)
     patches = model.crop(frames, boxes, indices)
@@ -127,24 +130,30 @@ def _sizes(model: UniAdaFocus, learned: Tensor, size: Size, draws: Draws) -> Ten
         case "whole_frame":
             return torch.full_like(learned, side)
         case "random":
-            share = draws.uniform(tuple(learned.shape)).to(learned.device)
+            share = draws.uniform(_drawn(model, learned)).expand_as(learned).to(learned.device)
             smallest, largest = config.patches.min_fraction, config.patches.max_fraction
             return side * (smallest + (largest - smallest) * share)
 
 
-def _positions(learned: Tensor, side: int, location: Location, draws: Draws) -> Tensor:
+def _positions(model: UniAdaFocus, learned: Tensor, location: Location, draws: Draws) -> Tensor:
     """Return (x, y) as fractions of the free travel, [B, F, 2]."""
-    shape = (*learned.shape[:2], 2)
+    shape = _drawn(model, learned)
     match location:
         case "learned":
-            extent = learned[..., 2:].flip(-1)
-            return (learned[..., :2] - extent / 2) / (side - extent).clamp_min(1e-6)
+            return learned
         case "centre":
-            return torch.full(shape, 0.5, device=learned.device)
+            return torch.full_like(learned, 0.5)
         case "random":
-            return draws.uniform(shape).to(learned.device)
+            position = draws.uniform(shape)
         case "gaussian":
             # Box and Muller: the stream of draws has uniform and exponential numbers only.
             radius = (2 * draws.exponential(shape)).sqrt()
             normal = radius * (2 * torch.pi * draws.uniform(shape)).cos()
-            return (0.5 + _GAUSSIAN_SD * normal).clamp(0, 1).to(learned.device)
+            position = (0.5 + _GAUSSIAN_SD * normal).clamp(0, 1)
+    return position.expand_as(learned).to(learned.device)
+
+
+def _drawn(model: UniAdaFocus, learned: Tensor) -> tuple[int, ...]:
+    """Return the shape of what is drawn: per focus frame or, as the trained policy decides, once a clip."""
+    batch, number, values = learned.shape
+    return batch, 1 if model.config.spatial_policy.scope == "clip" else number, values

@@ -92,16 +92,14 @@ def pretrain_encoders(
 def _losses(model: UniAdaFocus, batch: Stills, config: PretrainConfig, draws: Draws) -> tuple[Tensor, Tensor]:
     """Return the sum of the three cross-entropies, and the values of a record [4]."""
     boxes = _crop_boxes(model, batch.boxes, config.margin, draws)
-    size = model.config.glance_size or model.config.frame_size
-    small = functional.interpolate(batch.images, size=size, mode="bilinear", antialias=True)
-    maps = model.global_encoder(small)
+    maps = model.global_maps(batch.images)
     scale = maps.shape[-1] / model.config.frame_size
     cells = max(1, int(scale * model.config.patch_size + 0.5))  # as in the spatial loss
     inside = model.resample(maps, boxes * scale, cells).mean((-2, -1))
     patches = model.resample(batch.images, boxes, model.config.patch_size)
     logits = (
         model.global_head(maps.mean((-2, -1))),
-        model.local_head(model.local_encoder(patches).mean((-2, -1))),
+        model.local_head(model.encode_patches(patches[:, None])[:, 0]),
         model.policy_head(inside),
     )
     losses = torch.stack([functional.cross_entropy(values, batch.labels) for values in logits])

@@ -80,15 +80,17 @@ def test_a_name_too_many_is_refused(tmp_path: Path, released: State) -> None:
         load_released(path, config())
 
 
-def test_a_name_too_few_is_refused(tmp_path: Path, released: State) -> None:
-    for name in ("aux_fc.bias", "global_CNN.features.1.conv.4.weight", "temporal_policy.Tconv.6.weight"):
+def test_missing_and_misshapen_tensors_are_named_as_in_the_file(tmp_path: Path, released: State) -> None:
+    missing = ("global_CNN.features.1.conv.4.weight", "temporal_policy.Tconv.6.weight", "aux_fc.bias")
+    for name in missing:
         del released[name]
-    with pytest.raises(
-        BundleError, match=r"3 missing: global_encoder\.features\.1\.conv\.2\.weight"
-    ) as error:
+    released["global_CNN_fc.1.bias"] = torch.zeros(9)
+    with pytest.raises(BundleError) as error:
         load_released(save(tmp_path / "a.pth", released), config())
-    assert "policy_head.bias" in str(error.value)
-    assert "\n" not in str(error.value)
+    message = str(error.value)
+    assert f"3 missing: {', '.join(missing)}; " in message
+    assert "1 other shape: global_CNN_fc.1.bias (9,) instead of (5,); use" in message
+    assert "\n" not in message
 
 
 @pytest.mark.parametrize(
@@ -110,7 +112,7 @@ def test_another_architecture_is_refused(tmp_path: Path, released: State) -> Non
     path = save(tmp_path / "a.pth", released)
     with pytest.raises(BundleError, match="other shape"):
         load_released(path, config("model.spatial_policy.channels=64"))
-    with pytest.raises(BundleError, match=r"198 unexpected: local_encoder\.layer1\.0\.conv3"):
+    with pytest.raises(BundleError, match=r"198 unexpected: local_CNN\.layer1\.0\.conv3"):
         load_released(path, config("model.local_encoder.name=resnet18"))
 
 

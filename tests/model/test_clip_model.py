@@ -28,14 +28,30 @@ TINY: dict[str, Any] = {
 }
 
 
-def _model(**changes: object) -> UniAdaFocus:
+def _build(**changes: object) -> Any:
+    """Return a model with batch statistics, without which an untrained one makes nearly the same of all frames."""
     torch.manual_seed(0)
-    return UniAdaFocus(ModelConfig.model_validate(TINY | changes)).eval()
+    model: Any = build_model(ModelConfig.model_validate(TINY | changes))
+    for part in model.modules():
+        if hasattr(part, "momentum"):
+            part.momentum = 1.0
+    with torch.no_grad():
+        model.train()(
+            _frames(model.config.num_frames, 3), glance_frames=_frames(model.config.num_glance_frames, 4)
+        )
+    return model.eval()
+
+
+def _model(**changes: object) -> UniAdaFocus:
+    model = _build(**changes)
+    assert isinstance(model, UniAdaFocus)
+    return model
 
 
 def _baseline(**changes: object) -> TsmPlus:
-    torch.manual_seed(0)
-    return TsmPlus(ModelConfig.model_validate(TINY | {"kind": "tsm_plus"} | changes)).eval()
+    model = _build(kind="tsm_plus", **changes)
+    assert isinstance(model, TsmPlus)
+    return model
 
 
 def _frames(number: int, seed: int = 1) -> Tensor:
@@ -49,6 +65,9 @@ def test_two_exits() -> None:
     glanced, focused = output.glance.global_features, output.focus.local_features
     assert output.logits.shape == (2, 2, 3)
     assert model.exits_by_head
+    assert (
+        glanced.std(1).mean() > 0.1 and focused.std(1).mean() > 0.1
+    )  # frames differ, so that means say something
     torch.testing.assert_close(output.logits[:, 0], model.global_head(glanced).mean(1))
     torch.testing.assert_close(output.logits[:, 1:], model.classifier(glanced, focused))
     assert torch.equal(output.boxes, output.boxes[:, :1].expand(2, 3, 4))
@@ -120,6 +139,7 @@ def test_the_baseline_takes_its_glance_from_a_shared_stream() -> None:
     other = model.encode(frames, frames, draws=Draws(torch.Generator().manual_seed(1)))
     assert torch.equal(drawn.local_features, again.local_features)
     assert not torch.equal(drawn.global_features, other.global_features)
+    assert not torch.equal(drawn.frame_indices, other.frame_indices)
     with pytest.raises(ValueError, match="accepted after B"):
         model(frames[:, :4])
 

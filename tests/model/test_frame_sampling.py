@@ -89,6 +89,35 @@ def test_quantiles_follow_the_mass() -> None:
     assert quantile_frames(weights, 24, 4).tolist() == [[1, 3, 5, 16]]
 
 
+@pytest.mark.parametrize(
+    ("weights", "num_frames", "wanted", "expected"),
+    [
+        (
+            [0.5, 0.0, 0.5],
+            24,
+            1,
+            [8],
+        ),  # the quantile is the border of an empty part: its near side, as released
+        ([0.0, 0.0, 1.0, 0.0], 8, 3, [4, 5, 6]),  # 4.33, 5.0, 5.67: the second 5 gives way
+        ([0.0, 0.0, 0.0, 1.0], 8, 4, [4, 5, 6, 7]),  # no room to the right
+        ([1.0, 0.0, 0.0, 0.0], 8, 8, list(range(8))),
+        ([0.25, 0.75], 5, 2, [2, 4]),  # frames that no part holds whole: 2.5 and 4.17
+    ],
+)
+def test_quantiles_at_the_edges(
+    weights: list[float], num_frames: int, wanted: int, expected: list[int]
+) -> None:
+    assert quantile_frames(torch.tensor([weights]), num_frames, wanted).tolist() == [expected]
+
+
+def test_random_uniform_frames_cover_their_segment_evenly_case_by_case() -> None:
+    indices = uniform_frames(3000, 12, 4, draws=_draws())
+    _assert_valid(indices, (3000, 4), 12)
+    assert (indices // 3 == torch.arange(4)).all()
+    counts = torch.bincount(indices.flatten(), minlength=12)
+    assert (counts - 1000).abs().max() < 150  # 5.8 standard deviations
+
+
 def test_uniform_frames_sit_in_the_middle_of_their_segments() -> None:
     assert uniform_frames(1, 48, 16, draws=None).tolist() == [list(range(1, 48, 3))]
     assert uniform_frames(1, 10, 4, draws=None).tolist() == [[1, 3, 6, 8]]

@@ -9,7 +9,13 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from neurofocus.model.patches import Padding, boxes_from_actions, crop_and_resize, crop_matrices
+from neurofocus.model.patches import (
+    Padding,
+    boxes_from_actions,
+    crop_and_resize,
+    crop_matrices,
+    interpolate_actions,
+)
 from neurofocus.schema.model import PatchConfig
 
 FILTERS: list[tuple[bool, Padding]] = [(True, "border"), (False, "border"), (False, "zeros")]
@@ -74,6 +80,19 @@ def test_fixed_boxes_have_exactly_the_patch_size(actions: tuple[float, ...]) -> 
     )
     assert boxes[2:].tolist() == [24, 24]
     assert all(12 <= center <= 52 for center in boxes[:2].tolist())
+    whole = boxes_from_actions(
+        torch.tensor(actions), PatchConfig(deformable=False), frame_size=64, patch_size=96
+    )
+    assert whole.tolist() == [32, 32, 64, 64]  # there is no more than the frame
+
+
+@pytest.mark.parametrize(("number", "frames"), [(16, 48), (8, 36), (8, 24), (3, 2), (1, 5), (4, 4)])
+def test_actions_are_interpolated_between_the_middles_of_their_parts(number: int, frames: int) -> None:
+    actions = torch.rand(2, number, 4, generator=torch.Generator().manual_seed(0))
+    middles, times = ((np.arange(count) + 0.5) / count for count in (number, frames))
+    expected = [[np.interp(times, middles, one) for one in case.T] for case in actions.double().numpy()]
+    seen = interpolate_actions(actions, frames)
+    np.testing.assert_allclose(seen.transpose(1, 2), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(("antialias", "padding"), FILTERS)

@@ -51,10 +51,10 @@ def test_hits_and_coverage() -> None:
         ]
     )
     focus = _focus(
-        # frame 1: all of it; frame 2: the right half (x 20..24) and of that the lower half (y 10..12)
-        [[[10, 10, 8, 8], [24, 14, 8, 8]], [[5, 5, 9, 9], [5, 5, 9, 9]]],
+        # frame 1: all of it; frame 2: the right half (x 20..24) and of that the lowest quarter (y 11..12)
+        [[[10, 10, 8, 8], [24, 15, 8, 8]], [[5, 5, 9, 9], [5, 5, 9, 9]]],
         [[1, 2], [0, 1]],
     )
     seen = diagnose_evidence(focus, evidence)
     torch.testing.assert_close(seen.frame_hits, torch.tensor([1.0, 0.0]))
-    torch.testing.assert_close(seen.coverage, torch.tensor([(1 + 0.25) / 2, NAN]), equal_nan=True)
+    torch.testing.assert_close(seen.coverage, torch.tensor([(1 + 0.125) / 2, NAN]), equal_nan=True)

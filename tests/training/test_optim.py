@@ -127,8 +127,9 @@ def test_sgd_step_by_hand() -> None:
 
 def test_adamw_is_chosen() -> None:
     model = nn.ModuleDict({"classifier": nn.Linear(1, 1)})
-    optimizer = build_optimizer(model, TrainConfig(optimizer="adamw", weight_decay=0.03))
+    optimizer = build_optimizer(model, TrainConfig(optimizer="adamw", weight_decay=0.03, momentum=0.8))
     assert isinstance(optimizer, torch.optim.AdamW)
+    assert optimizer.param_groups[0]["betas"] == (0.8, 0.999)
     assert optimizer.param_groups[0]["weight_decay"] == 0.03
 
 

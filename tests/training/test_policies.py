@@ -7,7 +7,7 @@ import torch
 from neurofocus.model.draws import Draws
 from neurofocus.model.outputs import Decision, FocusOutput
 from neurofocus.model.uni_adafocus import UniAdaFocus
-from neurofocus.schema.model import EncoderConfig, ModelConfig, PatchConfig
+from neurofocus.schema.model import EncoderConfig, ModelConfig, PatchConfig, SpatialPolicyConfig
 from neurofocus.training.policies import (
     FRAME_CHOICES,
     LOCATIONS,
@@ -70,7 +70,7 @@ def test_without_substitution_it_is_the_model(
         expected = model.focus(frames, decision)
     seen = _focus(model, frames, decision, Policy())
     torch.testing.assert_close(seen.frame_indices, expected.frame_indices)
-    torch.testing.assert_close(seen.boxes, expected.boxes, atol=1e-4, rtol=0)
+    torch.testing.assert_close(seen.boxes, expected.boxes, atol=1e-5, rtol=0)
     torch.testing.assert_close(seen.local_features, expected.local_features, atol=1e-4, rtol=1e-3)
 
 
@@ -102,6 +102,28 @@ def test_location_changes_places_and_keeps_sizes(
     assert place["random"].std() == pytest.approx(12**-0.5, abs=0.01)
     assert place["gaussian"].mean() == pytest.approx(0.5, abs=0.03)
     assert 0.22 < place["gaussian"].std() < 0.25
+
+
+def test_a_box_that_fills_the_frame_still_has_a_place() -> None:
+    torch.manual_seed(0)
+    model = UniAdaFocus(CONFIG.model_copy(update={"patches": PatchConfig(min_fraction=0.25)})).eval()
+    actions = torch.tensor([0.2, 0.9, 1.0, 1.0]).expand(1, 4, 4)  # y, x, height, width
+    decision = Decision(actions, model._boxes(actions), torch.full((1, 4), 0.25))
+    boxes = _focus(model, torch.rand(1, 12, 3, 64, 64), decision, Policy(size="fixed")).boxes
+    expected = torch.tensor([0.9 * 32 + 16, 0.2 * 32 + 16, 32.0, 32.0])
+    torch.testing.assert_close(boxes, expected.expand(1, 4, 4))
+
+
+def test_a_clip_with_one_box_gets_one_drawn_box(frames: torch.Tensor) -> None:
+    torch.manual_seed(0)
+    scope = SpatialPolicyConfig(channels=8, scope="clip")
+    model = UniAdaFocus(CONFIG.model_copy(update={"spatial_policy": scope})).eval()
+    with torch.inference_mode():
+        decision = model.decide(model.glance(frames[:3]))
+    for location in LOCATIONS:
+        boxes = _focus(model, frames[:3], decision, Policy(location=location, size="random")).boxes
+        assert (boxes == boxes[:, :1]).all()
+        assert not torch.equal(boxes[0], boxes[1])
 
 
 def test_sizes(model: UniAdaFocus, frames: torch.Tensor, decision: Decision) -> None:
@@ -142,13 +164,17 @@ def test_frame_choices(model: UniAdaFocus, frames: torch.Tensor, decision: Decis
 
 
 def test_motion_decides_where_it_happens() -> None:
-    frames = torch.zeros(2, 12, 1, 4, 4)
+    frames = torch.zeros(3, 12, 1, 4, 4)
     for t in range(7, 12):  # the end of the first video flickers
         frames[0, t] = t % 2
     frames[1] = torch.arange(12.0).view(12, 1, 1, 1)  # steady change
+    steps = torch.tensor(
+        [4.0] * 6 + [1.0] * 6
+    )  # fast, then slow: their roots count, twice as much against once
+    frames[2] = steps.cumsum(0).view(12, 1, 1, 1)
     indices = motion_frames(frames, 4)
-    # Equal shares of motion in frames 7..11, and in all frames; each cut at 1/8, 3/8, 5/8 and 7/8.
-    assert indices.tolist() == [[7, 8, 10, 11], [1, 4, 7, 10]]
+    # Equal shares of motion in frames 7..11, in all frames, and 2/3 in the first half; cut at 1/8, 3/8, 5/8 and 7/8.
+    assert indices.tolist() == [[7, 8, 10, 11], [1, 4, 7, 10], [1, 3, 5, 9]]
 
 
 def test_a_still_video_gives_valid_frames() -> None:

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 import pytest
 import torch
 from pydantic import ValidationError
+from torch.nn import functional
 
 from neurofocus.model.draws import Draws
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.model import EncoderConfig, ModelConfig, PatchConfig
 from neurofocus.schema.pretrain import PretrainConfig
-from neurofocus.training.pretrain import Stills, _crop_boxes, pretrain_encoders
+from neurofocus.training.pretrain import Stills, _crop_boxes, _losses, pretrain_encoders
 
 CONFIG = ModelConfig(
     num_classes=2,
@@ -64,6 +65,47 @@ def test_both_encoders_learn_and_nothing_else_changes() -> None:
     for name, tensor in model.state_dict().items():
         changed = not torch.equal(tensor, before[name])
         assert changed == name.startswith(learned), name
+
+
+def test_both_encoders_see_what_they_see_later() -> None:
+    """Gray stills repeated to three channels; shrunk without a low-pass where the model's filters have none."""
+    changes = {
+        "frame_channels": 1,
+        "patches": PatchConfig(min_fraction=0.5, max_fraction=0.5, antialias=False),
+    }
+    torch.manual_seed(0)
+    model = UniAdaFocus(CONFIG.model_copy(update=changes)).eval()
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randn(2, 1, 64, 64, generator=generator)
+    stills = Stills(images, torch.tensor([0, 1]), torch.tensor([[16.0, 48.0, 32.0, 32.0]] * 2))
+    with torch.no_grad():
+        total, values = _losses(model, stills, PretrainConfig(margin=(1.0, 1.0)), Draws(generator))
+        colour = images.expand(-1, 3, -1, -1)
+        small = functional.interpolate(colour, 32, mode="bilinear", antialias=False)
+        patches = colour[:, :, 32:, :32]
+        expected = [
+            functional.cross_entropy(head(encoder(seen).mean((2, 3))), stills.labels).item()
+            for encoder, head, seen in (
+                (model.global_encoder, model.global_head, small),
+                (model.local_encoder, model.local_head, patches),
+            )
+        ]
+        inside = model.global_encoder(small)[:, :, 2:, :2].mean((2, 3))  # the same box on the 4 x 4 map
+        expected.append(functional.cross_entropy(model.policy_head(inside), stills.labels).item())
+    assert values[:2].tolist() == pytest.approx(expected[:2], rel=1e-5)
+    assert total.item() == pytest.approx(sum(expected), rel=1e-5)
+
+
+def test_the_first_epoch_learns_at_the_full_rate() -> None:
+    torch.manual_seed(0)
+    model = UniAdaFocus(CONFIG)
+    bias = list(model.global_head.parameters())[-1]
+    before = bias.detach().clone()
+    still = next(iter(_stills(0)))
+    config = PretrainConfig(epochs=1, learning_rate=0.5)
+    pretrain_encoders(model, lambda epoch: [still], config, draws=Draws(torch.Generator().manual_seed(0)))
+    # Adam's first step is the learning rate, up or down.
+    torch.testing.assert_close((bias.detach() - before).abs(), torch.full((2,), 0.5), atol=0.01, rtol=0)
 
 
 def test_the_same_draws_give_the_same_weights() -> None:
