@@ -18,7 +18,7 @@ from neurofocus.model.patches import crop_and_resize, crop_matrices
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.model import ModelConfig, PatchConfig
 from neurofocus.schema.run import ObjectiveConfig, PrepareConfig
-from neurofocus.training.losses import uni_adafocus_loss
+from neurofocus.training.losses import training_loss
 
 _SIZE, _T0, _PATCH = 64, 8, 32
 
@@ -255,7 +255,7 @@ def trained() -> UniAdaFocus:
     objective = ObjectiveConfig(num_mc_samples=8)
     for _ in range(60):
         frames, labels = _toy(8, generator)
-        loss = uni_adafocus_loss(
+        loss = training_loss(
             model, frames, labels, objective=objective, class_weights=None, draws=Draws(generator)
         )
         optimizer.zero_grad()

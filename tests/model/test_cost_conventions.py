@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from neurofocus.model.build import build_model
-from neurofocus.model.classifier import build_classifier
+from neurofocus.model.classifier import ClassifierSizes, build_classifier
 from neurofocus.model.cost import CONVENTIONS, Convention, count_gflops, measure_cost
 from neurofocus.model.encoders.build import build_encoder
 from neurofocus.model.spatial_policy import SpatialPolicy
@@ -125,9 +125,7 @@ def test_constants_of_the_temporal_policy(channels: int, num_frames: int, consta
 
 
 def test_constant_of_the_classifier() -> None:
-    classifier = build_classifier(
-        ClassifierConfig(), in_channels=(1280, 2048), num_frames=(16, 16), num_classes=200
-    )
+    classifier = build_classifier(ClassifierConfig(), ClassifierSizes((1280, 2048), (16, 16), 200))
     assert round(gflops(classifier, (1, 16, 1280), (1, 16, 2048)), 6) == 0.257556
 
 
