@@ -11,7 +11,7 @@ def reached(labels: np.ndarray, probabilities: np.ndarray, threshold: float) -> 
     return float(balanced_accuracy_score(labels, probabilities >= threshold))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, 10**6), st.integers(2, 40), st.sampled_from([1, 2, 16]))
 def test_no_other_threshold_is_better(seed: int, count: int, decimals: int) -> None:
     rng = np.random.default_rng(seed)

@@ -75,7 +75,7 @@ def _in_box(box: np.ndarray, margin: float = 1.0) -> np.ndarray:
     return rows[:, None] & cols[None, :]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.floats(0, 1), min_size=4, max_size=4),
     st.sampled_from([8, 16, 24]),

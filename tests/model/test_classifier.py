@@ -107,7 +107,7 @@ def test_without_reuse_global_features_do_not_matter(kind: str) -> None:
 
 @pytest.mark.parametrize(("kind", "reuse_global"), KINDS)
 @given(seed=st.integers(0, 10_000), seen=st.integers(1, FOCUS))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_appending_frames_changes_no_earlier_step(
     kind: str, reuse_global: bool, seed: int, seen: int
 ) -> None:
@@ -123,7 +123,7 @@ def test_appending_frames_changes_no_earlier_step(
 
 
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_pooled_features_never_decrease(seed: int) -> None:
     classifier = _classifier().eval()
     assert isinstance(classifier, MaxPoolingClassifier)

@@ -106,7 +106,7 @@ def _inside(frame_size: int, glance_size: int | None, actions: Tensor) -> tuple[
 
 @pytest.mark.parametrize(("frame_size", "glance_size", "side"), SIDES)
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 def test_crops_of_the_map_stay_inside_it(
     frame_size: int, glance_size: int | None, side: int, seed: int
 ) -> None:
