@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from .options import ConfigOption, DeviceOption, JsonOption, SetOption, VerboseOption
+from .options import ConfigOption, DeviceOption, FreshOption, JsonOption, SeedOption, SetOption, VerboseOption
 
 if TYPE_CHECKING:
     from neurofocus.schema.cohort import CohortSpec
@@ -68,10 +68,8 @@ def cv(
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", help="An option of Slurm, such as partition=gpu; may be repeated."),
     ] = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Remove an older run in the run folder first.")
-    ] = False,
-    seed: Annotated[int | None, typer.Option(help="Short for --set seed=N.")] = None,
+    fresh: FreshOption = False,
+    seed: SeedOption = None,
     test_cohort: Annotated[
         str | None,
         typer.Option(help="A cohort that takes no part in the run, tested by all fold models at the end."),

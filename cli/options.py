@@ -1,11 +1,40 @@
 """Options that several commands share, so that they read and behave alike."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-__all__ = ["ConfigOption", "DeviceOption", "JsonOption", "SetOption", "VerboseOption"]
+__all__ = [
+    "CohortDataOption",
+    "CohortOption",
+    "ConfigOption",
+    "DeviceOption",
+    "FreshOption",
+    "JsonOption",
+    "SeedOption",
+    "SetOption",
+    "VerboseOption",
+]
 
+CohortOption = Annotated[
+    str,
+    typer.Option(
+        "--cohort",
+        metavar="NAME|FILE",
+        help="A shipped cohort (see 'neurofocus cohort list') or a cohort YAML file.",
+    ),
+]
+CohortDataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DIR|FILE",
+        help="The cohort's folder, or a table of scans; the demo cohorts need none.",
+    ),
+]
+FreshOption = Annotated[bool, typer.Option("--fresh", help="Remove an older run in the run folder first.")]
+SeedOption = Annotated[int | None, typer.Option("--seed", help="Short for --set seed=N.")]
 ConfigOption = Annotated[
     str | None,
     typer.Option("--config", metavar="NAME|FILE", help="A shipped run configuration or a YAML file."),

@@ -5,26 +5,15 @@ from typing import Annotated
 
 import typer
 
-from .options import ConfigOption, JsonOption, SetOption, VerboseOption
+from .options import CohortDataOption, CohortOption, ConfigOption, JsonOption, SetOption, VerboseOption
 
 __all__ = ["prepare"]
 
 
 def prepare(
-    cohort: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME|FILE", help="A shipped cohort (see 'neurofocus cohort list') or a cohort YAML file."
-        ),
-    ],
+    cohort: CohortOption,
     out: Annotated[Path, typer.Option(metavar="DIR", help="The BIDS derivative data set to write.")],
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR|FILE",
-            help="The cohort's folder, or a table of scans; the demo cohorts need none.",
-        ),
-    ] = None,
+    data: CohortDataOption = None,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Scans prepared at a time; short for --set data.prepare_jobs=N.")
     ] = None,

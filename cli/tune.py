@@ -5,25 +5,22 @@ from typing import Annotated
 
 import typer
 
-from .options import ConfigOption, DeviceOption, JsonOption, SetOption, VerboseOption
+from .options import (
+    CohortDataOption,
+    CohortOption,
+    ConfigOption,
+    DeviceOption,
+    JsonOption,
+    SetOption,
+    VerboseOption,
+)
 
 __all__ = ["tune"]
 
 
 def tune(
-    cohort: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME|FILE", help="A shipped cohort (see 'neurofocus cohort list') or a cohort YAML file."
-        ),
-    ],
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR|FILE",
-            help="The cohort's folder, or a table of scans; the demo cohorts need none.",
-        ),
-    ] = None,
+    cohort: CohortOption,
+    data: CohortDataOption = None,
     config: ConfigOption = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the search; default: runs/COHORT-tune.")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .options import ConfigOption, DeviceOption, JsonOption, SetOption, VerboseOption
+from .options import ConfigOption, DeviceOption, FreshOption, JsonOption, SeedOption, SetOption, VerboseOption
 from .video_options import (
     ClassesOption,
     CropsOption,
@@ -18,11 +18,11 @@ from .video_options import (
     ModelOption,
     OrderOption,
     StrictOption,
-    checkpoint_settings,
     crop_count,
     find_data,
     list_options,
     official_map,
+    open_model,
     train_settings,
 )
 
@@ -94,10 +94,8 @@ def train(
     class_order: OrderOption = None,
     exclude: ExcludeOption = None,
     strict: StrictOption = False,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Remove an older run in the run folder first.")
-    ] = False,
-    seed: Annotated[int | None, typer.Option(help="Short for --set seed=N.")] = None,
+    fresh: FreshOption = False,
+    seed: SeedOption = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -155,8 +153,6 @@ def evaluate(
     verbose: VerboseOption = False,
 ) -> None:
     """Score a model on a split: predictions, measures after every exit step, accuracy against GFLOPs."""
-    from neurofocus.workflows.device import choose_device
-    from neurofocus.workflows.video.bundle import load_video_model
     from neurofocus.workflows.video.evaluate import write_evaluation
     from neurofocus.workflows.video.score import score_model
 
@@ -164,8 +160,7 @@ def evaluate(
 
     set_up_logging(verbose)
     wanted, official = crop_count(crops), official_map(map_)
-    settings = checkpoint_settings(config, set_)
-    video = load_video_model(model, choose_device(device), config=settings, classes=classes)
+    video = open_model(model, config, set_, classes=classes, device=device)
     found = find_data(
         dataset, data, list_options(format_, lists, class_order), exclude=exclude, strict=strict
     )
@@ -199,8 +194,6 @@ def predict(
     A clip that cannot be read does not stop the others; the exit code is then 2.
     """
     from neurofocus.errors import ConfigError, NeurofocusError
-    from neurofocus.workflows.device import choose_device
-    from neurofocus.workflows.video.bundle import load_video_model
     from neurofocus.workflows.video.predict import clip_stem, predict_clip
 
     from .output import print_error, print_json, set_up_logging
@@ -212,8 +205,7 @@ def predict(
         raise ConfigError(
             f"{twice}: another clip would write the same files ({clip_stem(twice)}_...); predict them apart"
         )
-    settings = checkpoint_settings(config, set_)
-    video = load_video_model(model, choose_device(device), config=settings, classes=classes)
+    video = open_model(model, config, set_, classes=classes, device=device)
     documents = []
     for clip in clips:
         try:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from neurofocus.ingest.video.listing import ListOptions
     from neurofocus.schema.run import RunConfig
+    from neurofocus.workflows.video.bundle import VideoModel
     from neurofocus.workflows.video.source import VideoData
 
 __all__ = [
@@ -24,11 +25,11 @@ __all__ = [
     "ModelOption",
     "OrderOption",
     "StrictOption",
-    "checkpoint_settings",
     "crop_count",
     "find_data",
     "list_options",
     "official_map",
+    "open_model",
     "train_settings",
 ]
 
@@ -91,22 +92,31 @@ def train_settings(dataset: str, config: str | None, overrides: "Sequence[str]")
     return load_run_config(config or shipped, overrides)
 
 
-def checkpoint_settings(config: str | None, overrides: "Sequence[str] | None") -> "RunConfig | None":
-    """Return the configuration of a checkpoint; none for a bundle, which has its own.
+def open_model(
+    model: Path,
+    config: str | None,
+    overrides: "Sequence[str] | None",
+    *,
+    classes: Path | None,
+    device: str,
+) -> "VideoModel":
+    """Return a bundle's model or, with a configuration, that of a checkpoint; a bundle has its own.
 
     Raises:
         ConfigError: overrides without a configuration.
+        NeurofocusError: the model or the device is not acceptable.
     """
     from neurofocus.errors import ConfigError
     from neurofocus.schema.load import load_run_config
+    from neurofocus.workflows.device import choose_device
+    from neurofocus.workflows.video.bundle import load_video_model
 
-    if config is not None:
-        return load_run_config(config, overrides or ())
-    if overrides:
+    if config is None and overrides:
         raise ConfigError(
             f"--set {overrides[0]}: goes with --config and a checkpoint; a bundle has its settings"
         )
-    return None
+    settings = None if config is None else load_run_config(config, overrides or ())
+    return load_video_model(model, choose_device(device), config=settings, classes=classes)
 
 
 def crop_count(crops: int | None) -> int | None:

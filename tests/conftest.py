@@ -9,13 +9,22 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
+
+if TYPE_CHECKING:
+    from neurofocus.schema.cohort import CohortSpec
+    from neurofocus.simulate.studio import Studio
 
 TINY = Path(__file__).parent / "tiny"
 
 Command = Callable[..., int]
+
+settings.register_profile("suite", deadline=None)  # on a busy machine any example may take long
+settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")
@@ -60,12 +69,44 @@ def tiny_config() -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_data(tiny_cohort: Path, private_cache: Path) -> Path:
+def studio(shared: Path) -> "Studio":
+    """What all simulated scans are made from."""
+    from neurofocus.simulate.studio import build_studio, load_studio, save_studio
+
+    path = shared / "studio.npz"
+    with FileLock(shared / "studio.lock"):
+        if not path.exists():
+            save_studio(build_studio(), path)
+    return load_studio(path)
+
+
+@pytest.fixture(scope="session")
+def simulate(request: pytest.FixtureRequest) -> "Callable[[CohortSpec, Path], Path]":
+    """Simulate a cohort in a folder, with the studio of all tests."""
+    from neurofocus.simulate import cohort
+
+    def simulated(spec: "CohortSpec", folder: Path) -> Path:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(cohort, "build_studio", lambda: request.getfixturevalue("studio"))
+            return cohort.ensure_simulated(spec, folder)
+
+    return simulated
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tiny_cohort: Path, private_cache: Path, simulate: "Callable[[CohortSpec, Path], Path]") -> Path:
     """The tiny cohort's BIDS data set."""
     from neurofocus.schema.load import load_cohort_spec
-    from neurofocus.simulate.cohort import ensure_simulated
 
-    return ensure_simulated(load_cohort_spec(tiny_cohort), private_cache)
+    return simulate(load_cohort_spec(tiny_cohort), private_cache)
+
+
+@pytest.fixture(scope="session")
+def eight_data(shared: Path, simulate: "Callable[[CohortSpec, Path], Path]") -> Path:
+    """The BIDS data set of eight other people, alone in its cache; see tiny/eight.yaml."""
+    from neurofocus.schema.load import load_cohort_spec
+
+    return simulate(load_cohort_spec(TINY / "eight.yaml"), shared / "eight")
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ order. Where an encoder mixes the frames of a clip, there is one step for all of
 """
 
 from itertools import accumulate
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from neurofocus.schema.model import ClassifierConfig
 __all__ = [
     "AverageClassifier",
     "Classifier",
+    "ClassifierSizes",
     "ClipClassifier",
     "MaxPoolingClassifier",
     "PooledMlpClassifier",
@@ -22,17 +24,34 @@ __all__ = [
 ]
 
 
-class Classifier(nn.Module):
-    """What both classifiers share.
+class ClassifierSizes(NamedTuple):
+    """What a classifier is made for.
 
     Attributes:
+        in_channels: feature channels of f_G and f_L.
+        num_frames: T_G and T_L.
+        num_classes: K.
+    """
+
+    in_channels: tuple[int, int]
+    num_frames: tuple[int, int]
+    num_classes: int
+
+
+class Classifier(nn.Module):
+    """What all classifiers share: by default one exit step a frame.
+
+    Attributes:
+        reuse_global: whether glance features take part.
         num_exits: E, the number of exit steps.
         num_global_exits: how many of them, the first ones, need no focus frame.
     """
 
-    def __init__(self, num_glance_frames: int, num_focus_frames: int, *, reuse_global: bool) -> None:
+    def __init__(self, config: ClassifierConfig, sizes: ClassifierSizes) -> None:
         super().__init__()
-        self.num_global_exits = num_glance_frames if reuse_global else 0
+        num_glance_frames, num_focus_frames = sizes.num_frames
+        self.reuse_global = config.reuse_global
+        self.num_global_exits = num_glance_frames if config.reuse_global else 0
         self.num_exits = self.num_global_exits + num_focus_frames
 
     def forward(self, global_features: Tensor, local_features: Tensor) -> Tensor:
@@ -52,16 +71,9 @@ class MaxPoolingClassifier(Classifier):
     features there are T_L steps, from max z^L alone.
     """
 
-    def __init__(
-        self,
-        config: ClassifierConfig,
-        *,
-        in_channels: tuple[int, int],
-        num_frames: tuple[int, int],
-        num_classes: int,
-    ) -> None:
-        super().__init__(*num_frames, reuse_global=config.reuse_global)
-        self.reuse_global = config.reuse_global
+    def __init__(self, config: ClassifierConfig, sizes: ClassifierSizes) -> None:
+        super().__init__(config, sizes)
+        in_channels, num_frames, num_classes = sizes
         hidden, dropout = config.hidden, config.dropout
         if config.reuse_global:
             self.global_mlp = _Embedding(in_channels[0], hidden)
@@ -89,19 +101,11 @@ class AverageClassifier(Classifier):
     features there are T_L steps, the running means of the focus frames.
     """
 
-    def __init__(
-        self,
-        config: ClassifierConfig,
-        *,
-        in_channels: tuple[int, int],
-        num_frames: tuple[int, int],
-        num_classes: int,
-    ) -> None:
-        super().__init__(*num_frames, reuse_global=config.reuse_global)
-        self.reuse_global = config.reuse_global
+    def __init__(self, config: ClassifierConfig, sizes: ClassifierSizes) -> None:
+        super().__init__(config, sizes)
         if config.reuse_global:
-            self.global_classifier = _head(in_channels[0], config.dropout, num_classes)
-        self.local_classifier = _head(in_channels[1], config.dropout, num_classes)
+            self.global_classifier = _head(sizes.in_channels[0], config.dropout, sizes.num_classes)
+        self.local_classifier = _head(sizes.in_channels[1], config.dropout, sizes.num_classes)
 
     def forward(self, global_features: Tensor, local_features: Tensor) -> Tensor:
         """Return logits [B, E, K]; see `Classifier.forward`."""
@@ -119,15 +123,8 @@ class ClipClassifier(AverageClassifier):
     features. The parameters are those of `AverageClassifier`.
     """
 
-    def __init__(
-        self,
-        config: ClassifierConfig,
-        *,
-        in_channels: tuple[int, int],
-        num_frames: tuple[int, int],
-        num_classes: int,
-    ) -> None:
-        super().__init__(config, in_channels=in_channels, num_frames=num_frames, num_classes=num_classes)
+    def __init__(self, config: ClassifierConfig, sizes: ClassifierSizes) -> None:
+        super().__init__(config, sizes)
         self.num_global_exits, self.num_exits = 0, 1
 
     def forward(self, global_features: Tensor, local_features: Tensor) -> Tensor:
@@ -145,20 +142,13 @@ class PooledMlpClassifier(Classifier):
     is one step, the focus's head alone.
     """
 
-    def __init__(
-        self,
-        config: ClassifierConfig,
-        *,
-        in_channels: tuple[int, int],
-        num_frames: tuple[int, int],
-        num_classes: int,
-    ) -> None:
-        super().__init__(*num_frames, reuse_global=config.reuse_global)
+    def __init__(self, config: ClassifierConfig, sizes: ClassifierSizes) -> None:
+        super().__init__(config, sizes)
         self.num_global_exits = int(config.reuse_global)
         self.num_exits = self.num_global_exits + 1
         global_head, local_head = (
-            MlpHead(channels, hidden=config.hidden, dropout=config.dropout, num_classes=num_classes)
-            for channels in in_channels
+            MlpHead(channels, hidden=config.hidden, dropout=config.dropout, num_classes=sizes.num_classes)
+            for channels in sizes.in_channels
         )
         if config.reuse_global:
             self.global_classifier = global_head
@@ -186,27 +176,20 @@ class _Embedding(nn.Module):
 
 
 def build_classifier(
-    config: ClassifierConfig,
-    *,
-    in_channels: tuple[int, int],
-    num_frames: tuple[int, int],
-    num_classes: int,
-    of_clips: bool = False,
+    config: ClassifierConfig, sizes: ClassifierSizes, *, of_clips: bool = False
 ) -> Classifier:
     """Return the configured classifier.
 
     Args:
         config: which one, and its width.
-        in_channels: feature channels of f_G and f_L.
-        num_frames: T_G and T_L.
-        num_classes: K.
+        sizes: of what it gets and gives.
         of_clips: one prediction for all frames; what kind average then is.
     """
     kind = ClipClassifier if of_clips and config.kind == "average" else _CLASSIFIERS[config.kind]
-    return kind(config, in_channels=in_channels, num_frames=num_frames, num_classes=num_classes)
+    return kind(config, sizes)
 
 
-_CLASSIFIERS: dict[str, type[MaxPoolingClassifier | AverageClassifier | PooledMlpClassifier]] = {
+_CLASSIFIERS: dict[str, type[Classifier]] = {
     "max_pooling": MaxPoolingClassifier,
     "average": AverageClassifier,
     "pooled_mlp": PooledMlpClassifier,

@@ -11,6 +11,7 @@ count the same run otherwise, for comparison with other tables; see `CONVENTIONS
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -25,7 +26,15 @@ from neurofocus.model.tsm_plus import TsmPlus
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.model import ModelConfig, without_initial_weights
 
-__all__ = ["CONVENTIONS", "Convention", "CostReport", "PartCost", "count_gflops", "measure_cost"]
+__all__ = [
+    "CONVENTIONS",
+    "Convention",
+    "CostReport",
+    "Operations",
+    "PartCost",
+    "count_operations",
+    "measure_cost",
+]
 
 Convention = Literal["mac", "paper", "fvcore", "flop2x"]
 
@@ -97,6 +106,32 @@ class CostReport:
         return sum(part.parameters for part in self.parts) + self.training_parameters
 
 
+@dataclass(frozen=True)
+class Operations:
+    """What the modules of a network executed, by dotted name from the class's name.
+
+    Attributes:
+        products: multiply-adds of convolutions and matrix products.
+        normalised_channels: batch-normalised channels of every call.
+        normalised_values: batch-normalised values.
+    """
+
+    products: Mapping[str, int]
+    normalised_channels: Mapping[str, int]
+    normalised_values: Mapping[str, int]
+
+    def gflops(self, convention: Convention) -> dict[str, float]:
+        """Return the 1e9 operations of every module as a convention counts them."""
+        if convention == "flop2x":
+            return {name: 2 * count / 1e9 for name, count in self.products.items()}
+        found = Counter(self.products)
+        if convention == "paper":
+            found.update(self.normalised_channels)
+        if convention == "fvcore":
+            found.update({name: 2 * count for name, count in self.normalised_values.items()})
+        return {name: count / 1e9 for name, count in found.items()}
+
+
 def measure_cost(config: ModelConfig, *, convention: Convention = "mac") -> CostReport:
     """Measure the cost of one case; needs no weights, no data and no memory for either.
 
@@ -104,12 +139,8 @@ def measure_cost(config: ModelConfig, *, convention: Convention = "mac") -> Cost
         config: the model; its initial weights are not fetched.
         convention: what counts as an operation; see `CONVENTIONS`.
     """
-    side, colours = config.frame_size, config.frame_channels
-    with FakeTensorMode(), torch.no_grad():
-        model = build_model(without_initial_weights(config)).eval()
-        frames = torch.empty(1, config.num_frames, colours, side, side)
-        glance = torch.empty(1, config.num_glance_frames, colours, side, side)
-        gflops = count_gflops(model, frames, glance, convention=convention)
+    model, operations = _run(without_initial_weights(config))
+    gflops = operations.gflops(convention)
     parts = _parts(model, gflops)
     return CostReport(
         parts=parts,
@@ -121,35 +152,47 @@ def measure_cost(config: ModelConfig, *, convention: Convention = "mac") -> Cost
     )
 
 
-def count_gflops(module: nn.Module, *inputs: Tensor, convention: Convention) -> dict[str, float]:
-    """Run a module and return the 1e9 operations of every module in it, by dotted name from its class's name.
+@lru_cache(maxsize=16)  # the folds of a run, and the clips that one model predicts, cost the same
+def _run(config: ModelConfig) -> tuple[UniAdaFocus | TsmPlus, Operations]:
+    """Return the model without data, and what it executes for one case."""
+    side, colours = config.frame_size, config.frame_channels
+    with FakeTensorMode(), torch.no_grad():
+        model = build_model(config).eval()
+        frames = torch.empty(1, config.num_frames, colours, side, side)
+        glance = torch.empty(1, config.num_glance_frames, colours, side, side)
+        return model, count_operations(model, frames, glance)
+
+
+def count_operations(module: nn.Module, *inputs: Tensor) -> Operations:
+    """Run a module and return what every module in it executes.
 
     Args:
         module: in evaluation mode.
         inputs: what it is called with.
-        convention: what counts as an operation; see `CONVENTIONS`.
     """
     root = type(module).__name__
+    channels: Counter[str] = Counter()
     normalised: Counter[str] = Counter()
 
     def count(name: str, values: Tensor) -> None:
-        operations = 2 * values.numel() if convention == "fvcore" else values.shape[0] * values.shape[1]
-        parts = name.split(".")
-        normalised.update({".".join([root, *parts[:depth]]): operations for depth in range(len(parts) + 1)})
+        parts = [root, *name.split(".")]
+        for depth in range(1, len(parts) + 1):
+            channels[".".join(parts[:depth])] += values.shape[0] * values.shape[1]
+            normalised[".".join(parts[:depth])] += values.numel()
 
     hooks = [
         part.register_forward_pre_hook(lambda _, values, name=name: count(name, values[0]))
         for name, part in module.named_modules()
-        if isinstance(part, _BatchNorm) and convention in ("paper", "fvcore")
+        if isinstance(part, _BatchNorm)
     ]
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
         module(*inputs)
     for hook in hooks:
         hook.remove()
-    each = 1 if convention == "flop2x" else 2  # the counter reports two operations a multiply-add
-    products = {name: sum(counts.values()) / each for name, counts in counter.get_flop_counts().items()}
-    return {name: (products.get(name, 0) + normalised[name]) / 1e9 for name in products.keys() | normalised}
+    # The counter reports two operations a multiply-add.
+    products = {name: sum(counts.values()) // 2 for name, counts in counter.get_flop_counts().items()}
+    return Operations(products, channels, normalised)
 
 
 def _parts(model: UniAdaFocus | TsmPlus, gflops: Mapping[str, float]) -> tuple[PartCost, ...]:

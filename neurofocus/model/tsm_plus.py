@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neurofocus.model.classifier import build_classifier
 from neurofocus.model.draws import Draws
 from neurofocus.model.frame_sampling import take_frames, uniform_frames
 from neurofocus.model.heads import auxiliary_head
@@ -46,15 +45,8 @@ class TsmPlus(TwoEncoders):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        channels = self.global_encoder.out_channels, self.local_encoder.out_channels
-        self.classifier = build_classifier(
-            config.classifier,
-            in_channels=channels,
-            num_frames=(config.num_glance_frames, config.num_focus_frames),
-            num_classes=config.num_classes,
-            of_clips=config.classifies_clips,
-        )
-        self.global_head, self.local_head = (auxiliary_head(width, config) for width in channels)
+        self.classifier = self._new_classifier()
+        self.global_head, self.local_head = (auxiliary_head(width, config) for width in self.feature_channels)
 
     def forward(self, frames: Tensor, glance_frames: Tensor | None = None) -> ModelOutput:
         """Run the model deterministically; there is one exit step.

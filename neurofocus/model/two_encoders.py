@@ -5,6 +5,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional
 
+from neurofocus.model.classifier import Classifier, ClassifierSizes, build_classifier
 from neurofocus.model.draws import Draws
 from neurofocus.model.encoders.build import build_encoder
 from neurofocus.model.encoders.protocol import Encoder
@@ -35,6 +36,11 @@ class TwoEncoders(nn.Module):
         in_channels = 3 if self._repeat_gray else config.frame_channels
         self.global_encoder = build_encoder(config.global_encoder, in_channels)
         self.local_encoder = build_encoder(config.local_encoder, in_channels)
+
+    @property
+    def feature_channels(self) -> tuple[int, int]:
+        """Feature channels of f_G and f_L."""
+        return self.global_encoder.out_channels, self.local_encoder.out_channels
 
     def glance(self, frames: Tensor, *, draws: Draws | None = None) -> GlanceOutput:
         """Look at T_G frames with f_G (Eq. 1).
@@ -73,6 +79,15 @@ class TwoEncoders(nn.Module):
         """Return f_L's pooled features, [B, F, D], of patches [B, F, C, P, P]."""
         maps = self._encode(self.local_encoder, patches.flatten(0, 1), patches.shape[1])
         return maps.mean((-2, -1)).view(*patches.shape[:2], -1)
+
+    def _new_classifier(self) -> Classifier:
+        config = self.config
+        sizes = ClassifierSizes(
+            in_channels=self.feature_channels,
+            num_frames=(config.num_glance_frames, config.num_focus_frames),
+            num_classes=config.num_classes,
+        )
+        return build_classifier(config.classifier, sizes, of_clips=config.classifies_clips)
 
     def _encode(self, encoder: Encoder, images: Tensor, num_frames: int) -> Tensor:
         shown = images.expand(-1, 3, -1, -1) if self._repeat_gray else images

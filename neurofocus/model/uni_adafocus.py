@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from neurofocus.model.classifier import ClipClassifier, build_classifier
+from neurofocus.model.classifier import ClipClassifier
 from neurofocus.model.draws import Draws
 from neurofocus.model.frame_sampling import draw_frames, quantile_frames, take_frames, uniform_frames
 from neurofocus.model.heads import auxiliary_head, fill_heads
@@ -39,7 +39,7 @@ class UniAdaFocus(TwoEncoders):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        global_channels, local_channels = self.global_encoder.out_channels, self.local_encoder.out_channels
+        global_channels, local_channels = self.feature_channels
         self.spatial_policy = SpatialPolicy(
             global_channels,
             channels=config.spatial_policy.channels,
@@ -52,13 +52,7 @@ class UniAdaFocus(TwoEncoders):
             if config.temporal_policy.dynamic
             else None
         )
-        self.classifier = build_classifier(
-            config.classifier,
-            in_channels=(global_channels, local_channels),
-            num_frames=(config.num_glance_frames, config.num_focus_frames),
-            num_classes=config.num_classes,
-            of_clips=config.classifies_clips,
-        )
+        self.classifier = self._new_classifier()
         self.global_head = auxiliary_head(global_channels, config)
         self.local_head = auxiliary_head(local_channels, config)
         self.policy_head = nn.Linear(global_channels, config.num_classes)

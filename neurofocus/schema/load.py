@@ -154,7 +154,7 @@ def _parse(text: str, source: str) -> Any:
 
 def _merge(values: Any, override: str) -> Any:
     try:
-        return OmegaConf.merge(values, _parse_override(override))
+        return OmegaConf.unsafe_merge(values, _parse_override(override))  # in place: both are ours alone
     except TypeError:
         raise ConfigError(
             f"--set {override!r}: a list has no keys; give the whole list, as in a.b=[1,2]"

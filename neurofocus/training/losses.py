@@ -37,7 +37,7 @@ from neurofocus.training.policy_losses import (
 )
 from neurofocus.training.recognition_losses import Recognition, recognition_losses
 
-__all__ = ["LossTerms", "training_loss", "tsm_plus_loss", "uni_adafocus_loss"]
+__all__ = ["LossTerms", "training_loss"]
 
 # The T0 frames, or of separate streams the candidates for focus and the glance frames.
 Frames = Tensor | tuple[Tensor, Tensor]
@@ -79,26 +79,10 @@ def training_loss(
     class_weights: Tensor | None,
     draws: Draws,
 ) -> LossTerms:
-    """Return the objective of one batch for either kind of model; see `uni_adafocus_loss`."""
-    if isinstance(model, TsmPlus):
-        return tsm_plus_loss(
-            model, frames, labels, objective=objective, class_weights=class_weights, draws=draws
-        )
-    return uni_adafocus_loss(
-        model, frames, labels, objective=objective, class_weights=class_weights, draws=draws
-    )
-
-
-def uni_adafocus_loss(
-    model: UniAdaFocus,
-    frames: Frames,
-    labels: Tensor,
-    *,
-    objective: ObjectiveConfig,
-    class_weights: Tensor | None,
-    draws: Draws,
-) -> LossTerms:
     """Run the model as in training and return the objective of one batch (Eq. 22).
+
+    Of the baseline TSM+ that is recognition with auxiliary supervision (Eq. 11); what concerns the policy has no
+    effect.
 
     Args:
         model: in training mode.
@@ -110,8 +94,21 @@ def uni_adafocus_loss(
         draws: draws glance frames, focus frames, random boxes and Monte Carlo samples. Dropout is the only
             other randomness.
     """
+    streams = frames if isinstance(frames, tuple) else (frames, frames)
     cross_entropy = CrossEntropy(labels, class_weights, objective.label_smoothing)
-    candidates, shown = _streams(frames)
+    if isinstance(model, TsmPlus):
+        return _tsm_plus_loss(model, streams, cross_entropy, objective, draws)
+    return _uni_adafocus_loss(model, streams, cross_entropy, objective, draws)
+
+
+def _uni_adafocus_loss(
+    model: UniAdaFocus,
+    streams: tuple[Tensor, Tensor],
+    cross_entropy: CrossEntropy,
+    objective: ObjectiveConfig,
+    draws: Draws,
+) -> LossTerms:
+    candidates, shown = streams
     released = objective.profile == "released"
     glance = model.glance(shown, draws=draws)
     decision = model.decide(
@@ -132,37 +129,19 @@ def uni_adafocus_loss(
     return _collect(recognition, spatial, size, temporal, decision=decision.detach())
 
 
-def tsm_plus_loss(
+def _tsm_plus_loss(
     model: TsmPlus,
-    frames: Frames,
-    labels: Tensor,
-    *,
+    streams: tuple[Tensor, Tensor],
+    cross_entropy: CrossEntropy,
     objective: ObjectiveConfig,
-    class_weights: Tensor | None,
     draws: Draws,
 ) -> LossTerms:
-    """Return the objective of the baseline: recognition with auxiliary supervision (Eq. 11), no policy.
-
-    Args:
-        model: in training mode.
-        frames: as for `uni_adafocus_loss`.
-        labels: class indices, int64 [B].
-        objective: which terms are on, and in which form; what concerns the policy has no effect.
-        class_weights: [K], or None.
-        draws: draws the frames. Dropout is the only other randomness.
-    """
-    cross_entropy = CrossEntropy(labels, class_weights, objective.label_smoothing)
-    candidates, shown = _streams(frames)
-    seen = model.encode(candidates, shown, draws=draws)
+    seen = model.encode(*streams, draws=draws)
     recognition = recognition_losses(
         model, seen.global_features, [seen.local_features], cross_entropy, objective
     )
-    none = torch.zeros((), device=candidates.device)
+    none = torch.zeros((), device=seen.global_features.device)
     return _collect(recognition, none, none, none, decision=None)
-
-
-def _streams(frames: Frames) -> tuple[Tensor, Tensor]:
-    return frames if isinstance(frames, tuple) else (frames, frames)
 
 
 def _temporal(

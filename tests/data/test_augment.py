@@ -38,7 +38,7 @@ def test_nothing_switched_on_changes_nothing(frames: npt.NDArray[np.float32]) ->
     np.testing.assert_allclose(result, frames[chosen], atol=1e-5)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**63 - 1))
 def test_background_is_zero_and_moments_stay(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -157,7 +157,7 @@ def moving(draw: st.DrawFn) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(moving(), st.sampled_from(["first_scored", "all"]), st.integers(0, 99))
 def test_no_model_sees_the_site_or_the_person_that_it_is_tested_on(
     table: pd.DataFrame, rule: str, seed: int

@@ -29,7 +29,7 @@ def drawn(draw: st.DrawFn) -> tuple[pd.DataFrame, int, float, int]:
     return cohort(counts, draw(st.integers(1, 3))), num_folds, fraction, draw(st.integers(0, 2**31))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20)
 @given(drawn())
 def test_properties_of_folds(case: tuple[pd.DataFrame, int, float, int]) -> None:
     table, num_folds, fraction, seed = case
@@ -56,7 +56,7 @@ def test_properties_of_folds(case: tuple[pd.DataFrame, int, float, int]) -> None
     pd.testing.assert_frame_equal(again.frame, frame)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.integers(5, 60), min_size=2, max_size=3), st.integers(0, 1000), st.integers(1, 4))
 def test_labels_are_balanced_by_subject(counts: list[int], seed: int, sessions: int) -> None:
     people = make_folds(cohort(counts, sessions), 5, 0.25, seed).frame.drop_duplicates("participant_id")

@@ -63,7 +63,7 @@ def test_rows_are_upright() -> None:
 
 
 @given(available=st.integers(1, 300), wanted=st.integers(1, 64), seed=st.none() | st.integers(0, 2**31))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_one_frame_of_each_segment(available: int, wanted: int, seed: int | None) -> None:
     rng = None if seed is None else np.random.default_rng(seed)
     chosen = sample_frame_indices(available, wanted, rng)

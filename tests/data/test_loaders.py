@@ -68,7 +68,7 @@ def test_loading_leaves_the_global_random_stream_alone() -> None:
     assert torch.equal(before, torch.get_rng_state())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(size=st.integers(2, 40), batch=st.integers(2, 12), seed=st.integers(0, 99), epoch=st.integers(0, 9))
 def test_every_case_once_and_no_batch_of_one(size: int, batch: int, seed: int, epoch: int) -> None:
     sampler = EpochBatchSampler(size, batch, (seed, 1))
@@ -151,7 +151,7 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(4, 40), st.integers(4, 12), st.integers(1, 4))
 def test_processes_divide_every_batch_among_them(size: int, batch: int, processes: int) -> None:
     samplers = [EpochBatchSampler(size, batch, (1, 1), (number, processes)) for number in range(processes)]

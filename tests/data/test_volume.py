@@ -238,7 +238,7 @@ def test_all_48_ways_to_store_a_scan_are_one_canonical_scan(
     assert orientation_name(volume.affine) == "RAS"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     angles=st.tuples(*[st.floats(-180, 180)] * 3),
     sizes=st.tuples(*[st.floats(0.5, 3.0)] * 3),

@@ -49,7 +49,7 @@ def expected(scores: Scores, weights: np.ndarray) -> dict[str, float]:
     }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10**6), st.integers(2, 4))
 def test_metrics_equal_scikit_learn(seed: int, classes: int) -> None:
     scores = draw_scores(seed, classes)

@@ -11,7 +11,7 @@ def reached(labels: np.ndarray, probabilities: np.ndarray, threshold: float) -> 
     return float(balanced_accuracy_score(labels, probabilities >= threshold))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.integers(2, 40), st.sampled_from([1, 2, 16]))
 def test_no_other_threshold_is_better(seed: int, count: int, decimals: int) -> None:
     rng = np.random.default_rng(seed)
@@ -19,7 +19,8 @@ def test_no_other_threshold_is_better(seed: int, count: int, decimals: int) -> N
     probabilities = np.round(rng.random(count), decimals)
     best = reached(labels, probabilities, choose_threshold(labels, probabilities))
     candidates = np.concatenate([[-1, 0, 0.5, 1, 2], probabilities, np.nextafter(probabilities, 2)])
-    assert best == pytest.approx(max(reached(labels, probabilities, t) for t in candidates), abs=1e-12)
+    best_of_all = max(reached(labels, probabilities, t) for t in np.unique(candidates))
+    assert best == pytest.approx(best_of_all, abs=1e-12)
 
 
 @pytest.mark.parametrize(

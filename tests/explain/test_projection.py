@@ -129,7 +129,7 @@ def test_boxes_in_world_millimetres_by_hand() -> None:
     np.testing.assert_allclose(box.corners[2], top_left[:3] + np.array([63.5, 0, -39.5]))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.floats(-20, 20), min_size=6, max_size=6))
 def test_boxes_go_through_the_registration_and_back(numbers: list[float]) -> None:
     grid = _grid()

@@ -18,7 +18,7 @@ from neurofocus.model.patches import crop_and_resize, crop_matrices
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.model import ModelConfig, PatchConfig
 from neurofocus.schema.run import ObjectiveConfig, PrepareConfig
-from neurofocus.training.losses import uni_adafocus_loss
+from neurofocus.training.losses import training_loss
 
 _SIZE, _T0, _PATCH = 64, 8, 32
 
@@ -32,8 +32,8 @@ def _config(**changes: object) -> ModelConfig:
         "num_glance_frames": 4,
         "num_focus_frames": 4,
         "patch_size": _PATCH,
-        "global_encoder": {"name": "resnet18", "width": 0.125},
-        "local_encoder": {"name": "resnet18", "width": 0.125},
+        "global_encoder": {"name": "compact", "width": 0.25},
+        "local_encoder": {"name": "compact", "width": 0.25},
         "classifier": {"hidden": 16},
         "spatial_policy": {"channels": 8},
         "temporal_policy": {"channels": 8},
@@ -75,7 +75,7 @@ def _in_box(box: np.ndarray, margin: float = 1.0) -> np.ndarray:
     return rows[:, None] & cols[None, :]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.floats(0, 1), min_size=4, max_size=4),
     st.sampled_from([8, 16, 24]),
@@ -255,7 +255,7 @@ def trained() -> UniAdaFocus:
     objective = ObjectiveConfig(num_mc_samples=8)
     for _ in range(60):
         frames, labels = _toy(8, generator)
-        loss = uni_adafocus_loss(
+        loss = training_loss(
             model, frames, labels, objective=objective, class_weights=None, draws=Draws(generator)
         )
         optimizer.zero_grad()

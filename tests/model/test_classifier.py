@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from neurofocus.model.classifier import (
     AverageClassifier,
     Classifier,
+    ClassifierSizes,
     ClipClassifier,
     MaxPoolingClassifier,
     build_classifier,
@@ -19,6 +20,7 @@ from neurofocus.model.classifier import (
 from neurofocus.schema.model import ClassifierConfig
 
 GLANCE, FOCUS, CLASSES, HIDDEN = 3, 4, 5, 6
+SIZES = ClassifierSizes(in_channels=(7, 8), num_frames=(GLANCE, FOCUS), num_classes=CLASSES)
 KINDS = [("max_pooling", True), ("max_pooling", False), ("average", True), ("average", False)]
 
 
@@ -27,7 +29,7 @@ def _classifier(kind: str = "max_pooling", reuse_global: bool = True, dropout: f
     config = ClassifierConfig.model_validate(
         {"kind": kind, "reuse_global": reuse_global, "hidden": HIDDEN, "dropout": dropout}
     )
-    return build_classifier(config, in_channels=(7, 8), num_frames=(GLANCE, FOCUS), num_classes=CLASSES)
+    return build_classifier(config, SIZES)
 
 
 def _features(seed: int = 0, batch: int = 2) -> tuple[Tensor, Tensor]:
@@ -53,9 +55,7 @@ def test_names_and_shapes_are_those_of_the_released_checkpoints() -> None:
 
 
 def test_released_size() -> None:
-    classifier = build_classifier(
-        ClassifierConfig(), in_channels=(1280, 2048), num_frames=(16, 16), num_classes=200
-    )
+    classifier = build_classifier(ClassifierConfig(), ClassifierSizes((1280, 2048), (16, 16), 200))
     assert sum(p.numel() for p in classifier.parameters()) == 52_984_064
 
 
@@ -107,7 +107,7 @@ def test_without_reuse_global_features_do_not_matter(kind: str) -> None:
 
 @pytest.mark.parametrize(("kind", "reuse_global"), KINDS)
 @given(seed=st.integers(0, 10_000), seen=st.integers(1, FOCUS))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_appending_frames_changes_no_earlier_step(
     kind: str, reuse_global: bool, seed: int, seen: int
 ) -> None:
@@ -123,7 +123,7 @@ def test_appending_frames_changes_no_earlier_step(
 
 
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_pooled_features_never_decrease(seed: int) -> None:
     classifier = _classifier().eval()
     assert isinstance(classifier, MaxPoolingClassifier)
@@ -143,15 +143,14 @@ def test_pooled_features_never_decrease(seed: int) -> None:
 @pytest.mark.parametrize("reuse_global", [True, False])
 def test_a_clip_gets_the_last_step_of_average_consensus(reuse_global: bool) -> None:
     config = ClassifierConfig(kind="average", reuse_global=reuse_global, dropout=0.0)
-    widths: dict[str, Any] = {"in_channels": (7, 8), "num_frames": (GLANCE, FOCUS), "num_classes": CLASSES}
-    clips, frames = ClipClassifier(config, **widths), AverageClassifier(config, **widths)
+    clips, frames = ClipClassifier(config, SIZES), AverageClassifier(config, SIZES)
     frames.load_state_dict(clips.state_dict())
     glanced, focused = _features()
     assert (clips.num_exits, clips.num_global_exits) == (1, 0)
     torch.testing.assert_close(clips(glanced, focused), frames(glanced, focused)[:, -1:])
     # Any number of frames will do: the mean has no heads of its own.
     assert clips(glanced, torch.cat([focused, focused], 1)).shape == (2, 1, CLASSES)
-    built = build_classifier(config, of_clips=True, **widths)
+    built = build_classifier(config, SIZES, of_clips=True)
     assert isinstance(built, ClipClassifier)
 
 

@@ -67,7 +67,7 @@ def test_quantile_frames_are_those_of_the_released_code(bins: list[int], expecte
 @given(
     st.integers(0, 10_000), st.integers(1, 12), st.integers(1, 4), st.data(), st.sampled_from([0.0, 1, 8, 60])
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_every_selection_is_strictly_increasing_and_in_range(
     seed: int, bins: int, group: int, data: st.DataObject, scale: float
 ) -> None:

@@ -57,7 +57,7 @@ def test_boxes_follow_the_released_formula() -> None:
 
 
 @given(actions_strategy, st.integers(16, 300), st.floats(0.05, 1), st.floats(0, 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_boxes_stay_inside_the_frame_and_the_size_bounds(
     actions: tuple[float, ...], frame: int, low: float, span: float
 ) -> None:
@@ -73,7 +73,7 @@ def test_boxes_stay_inside_the_frame_and_the_size_bounds(
 
 
 @given(actions_strategy)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_fixed_boxes_have_exactly_the_patch_size(actions: tuple[float, ...]) -> None:
     boxes = boxes_from_actions(
         torch.tensor(actions), PatchConfig(deformable=False), frame_size=64, patch_size=24
@@ -97,7 +97,7 @@ def test_actions_are_interpolated_between_the_middles_of_their_parts(number: int
 
 @pytest.mark.parametrize(("antialias", "padding"), FILTERS)
 @given(top=st.integers(0, 40 - 17), left=st.integers(0, 50 - 17))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_integer_box_of_the_patch_size_is_a_slice(
     antialias: bool, padding: Padding, top: int, left: int
 ) -> None:
@@ -174,7 +174,7 @@ def test_skipping_zeros_changes_nothing(antialias: bool, padding: Padding, size:
 
 @pytest.mark.parametrize(("antialias", "padding"), FILTERS[:2])
 @given(seed=st.integers(0, 10_000), size=st.integers(1, 40))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_crop_is_linear_bounded_and_keeps_constants(
     antialias: bool, padding: Padding, seed: int, size: int
 ) -> None:

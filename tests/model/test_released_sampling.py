@@ -39,7 +39,7 @@ def _inverse_cdf(weights: Array, quantiles: Array, num_frames: int) -> list[int]
 
 
 @given(seed=st.integers(0, 10_000), wanted=st.sampled_from([3, 8, 12]), random=st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_stratified_frames_invert_the_distribution(seed: int, wanted: int, random: bool) -> None:
     weights = _weights(2, 8, seed)
     place = np.full((2, wanted), 0.5)
@@ -101,7 +101,7 @@ def test_the_estimate_converges_to_the_enumerated_expectation() -> None:
 
 
 @given(seed=st.integers(0, 10_000), num_draws=st.integers(1, 5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_released_value_is_at_most_the_papers(seed: int, num_draws: int) -> None:
     """Cross-entropy is convex, so the loss of mean logits is at most the mean loss (same samples)."""
     generator = torch.Generator().manual_seed(seed)

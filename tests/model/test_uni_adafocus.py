@@ -157,7 +157,7 @@ def test_patches_come_from_the_chosen_frames() -> None:
 
 
 @given(st.integers(0, 1000))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_random_boxes_have_the_patch_size_and_stay_inside(seed: int) -> None:
     boxes = _MODEL.draw_boxes(torch.zeros(3, 5, dtype=torch.int64), draws=_draws(seed))
     assert boxes.shape == (3, 5, 4)

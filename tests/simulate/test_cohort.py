@@ -15,13 +15,11 @@ import pandas as pd
 import pytest
 
 from neurofocus.errors import CohortError
-from neurofocus.schema.cohort import CohortSpec, SimulationConfig
+from neurofocus.schema.cohort import CohortSpec
 from neurofocus.schema.load import load_cohort_spec
 from neurofocus.simulate.cohort import bayes_ceiling, cohort_folder, ensure_simulated
 
-SPEC = load_cohort_spec("demo").model_copy(
-    update={"simulation": SimulationConfig(subjects=8, severity=1.5, voxel_mm=4.0, seed=7)}
-)
+SPEC = load_cohort_spec(Path(__file__).parents[1] / "tiny" / "eight.yaml")
 _SCAN = re.compile(r"(sub-SIM\d{3})/anat/\1_space-MNI152NLin2009aSym_desc-synthetic_T1w\.(nii\.gz|json)")
 _CHANGE = re.compile(r"truth/sub-SIM\d{3}_space-MNI152NLin2009aSym_desc-change_map\.nii\.gz")
 _REST = {
@@ -45,9 +43,9 @@ def _hashes(root: Path) -> dict[str, str]:
     return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return ensure_simulated(SPEC, tmp_path_factory.mktemp("cache"), jobs=1)
+@pytest.fixture
+def root(eight_data: Path) -> Path:
+    return eight_data
 
 
 def _participants(root: Path) -> pd.DataFrame:

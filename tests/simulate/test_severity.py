@@ -15,7 +15,7 @@ def _cohort(config: SimulationConfig) -> list[Subject]:
     return [draw_subject(config, index) for index in range(config.subjects)]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**31), index=st.integers(0, 500))
 def test_a_subject_is_a_function_of_seed_and_index(seed: int, index: int) -> None:
     small = SimulationConfig(seed=seed, subjects=8)

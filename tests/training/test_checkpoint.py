@@ -77,7 +77,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_any_flipped_bit_is_found(
     whole: bytes, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -13,7 +13,7 @@ from neurofocus.model.draws import Draws
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.model import ModelConfig
 from neurofocus.schema.run import ObjectiveConfig
-from neurofocus.training.losses import LossTerms, uni_adafocus_loss
+from neurofocus.training.losses import LossTerms, training_loss
 
 TINY: dict[str, Any] = {
     "num_classes": 3,
@@ -50,7 +50,7 @@ def _draws(seed: int = 0) -> Draws:
 def _loss(
     model: UniAdaFocus, *, class_weights: Tensor | None = None, seed: int = 0, **objective: object
 ) -> LossTerms:
-    return uni_adafocus_loss(
+    return training_loss(
         model,
         _frames(),
         LABELS,
@@ -219,7 +219,7 @@ def test_spatial_term_is_a_loss_a_frame_on_the_features_inside_its_box() -> None
     changes = {"frame_size": 224, "patch_size": 96, "patches": {"antialias": False, "padding": "zeros"}}
     model = _model(**changes)
     frames = torch.randn(3, 8, 1, 224, 224, generator=torch.Generator().manual_seed(1))
-    loss = uni_adafocus_loss(
+    loss = training_loss(
         model,
         frames,
         LABELS,

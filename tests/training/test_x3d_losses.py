@@ -14,7 +14,7 @@ from neurofocus.model.patches import boxes_from_actions
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.model import ModelConfig
 from neurofocus.schema.run import ObjectiveConfig
-from neurofocus.training.losses import uni_adafocus_loss
+from neurofocus.training.losses import training_loss
 from neurofocus.training.policy_losses import spatial_loss
 
 TINY: dict[str, Any] = {
@@ -49,7 +49,7 @@ def test_who_learns_from_which_term(profile: Any, changed: dict[str, set[str]]) 
     torch.manual_seed(0)
     model = UniAdaFocus(ModelConfig.model_validate(TINY)).train()
     frames = torch.randn(2, 6, 3, 64, 64), torch.randn(2, 4, 3, 64, 64)
-    terms = uni_adafocus_loss(
+    terms = training_loss(
         model,
         frames,
         torch.tensor([0, 2]),
@@ -106,7 +106,7 @@ def _inside(frame_size: int, glance_size: int | None, actions: Tensor) -> tuple[
 
 @pytest.mark.parametrize(("frame_size", "glance_size", "side"), SIDES)
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 def test_crops_of_the_map_stay_inside_it(
     frame_size: int, glance_size: int | None, side: int, seed: int
 ) -> None:

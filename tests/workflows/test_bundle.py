@@ -245,7 +245,7 @@ def test_initial_weights_are_not_fetched_again(
     manifest: BundleManifest, weights: list[dict[str, Tensor]], tmp_path: Path
 ) -> None:
     encoder = EncoderConfig(
-        name="resnet18", width=0.125, weights="https://nowhere.invalid/w.pt", weights_sha256="0" * 64
+        name="compact", width=0.25, weights="https://nowhere.invalid/w.pt", weights_sha256="0" * 64
     )
     model = manifest.config.model.model_copy(update={"global_encoder": encoder, "local_encoder": encoder})
     changed = manifest.model_copy(update={"config": manifest.config.model_copy(update={"model": model})})

@@ -14,7 +14,6 @@ from neurofocus.evaluation.summary import scores_of
 from neurofocus.evaluation.thresholds import decide
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.schema.load import load_cohort_spec
-from neurofocus.simulate.cohort import ensure_simulated
 from neurofocus.tables import read_tsv
 from neurofocus.workflows.bundle import load_bundle
 from neurofocus.workflows.external import external_test
@@ -24,20 +23,14 @@ Command = Callable[..., int]
 
 
 @pytest.fixture(scope="module")
-def other_data(private_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def other_data(eight_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight simulated people of another seed and under other names."""
-    spec = load_cohort_spec(Path(__file__).parents[1] / "tiny" / "cohort.yaml")
-    assert spec.simulation is not None
-    drawn = spec.model_copy(
-        update={"name": "drawn", "simulation": spec.simulation.model_copy(update={"subjects": 8, "seed": 77})}
-    )
-    made = ensure_simulated(drawn, private_cache)
     root = tmp_path_factory.mktemp("external") / "data"
     root.mkdir()
-    shutil.copy(made / "dataset_description.json", root)
-    people = read_tsv(made / "participants.tsv")
+    shutil.copy(eight_data / "dataset_description.json", root)
+    people = read_tsv(eight_data / "participants.tsv")
     for name in people["participant_id"]:
-        for scan in (made / name / "anat").glob("*_T1w.nii.gz"):
+        for scan in (eight_data / name / "anat").glob("*_T1w.nii.gz"):
             new = name.replace("SIM", "EXT")
             (root / new / "anat").mkdir(parents=True)
             shutil.copy(scan, root / new / "anat" / scan.name.replace(name, new))

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from neurofocus.errors import VideoError
 from neurofocus.ingest.checks.findings import Finding
 from neurofocus.ingest.video.table import ListSource
 
@@ -93,16 +92,6 @@ class VideoReport:
     def passed(self) -> bool:
         """Whether every clip is there and readable (as far as it was opened), and nothing refuses the data."""
         return not (self.refusals or self.missing.count or self.unreadable.count)
-
-    def refuse(self) -> None:
-        """Refuse data that cannot be trained on as they are.
-
-        Raises:
-            VideoError: the first refusal, and how many there are.
-        """
-        if self.refusals:
-            more = f" ({len(self.refusals)} refusals in all)" if len(self.refusals) > 1 else ""
-            raise VideoError(self.refusals[0].text + more)
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as plain values."""

@@ -21,7 +21,7 @@ from neurofocus.ingest.checks.overlaps import refuse_shared_studies
 from neurofocus.ingest.labels import suggest
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.tables import MISSING, read_tsv
-from neurofocus.workflows.progress import ScanProgress
+from neurofocus.workflows.progress import scan_progress
 
 __all__ = ["CheckedCohort", "check_cohort_file", "check_table", "fingerprint_table"]
 
@@ -112,9 +112,9 @@ def fingerprint_table(table: pd.DataFrame, jobs: int) -> dict[str, Fingerprint]:
     Raises:
         CohortError: naming the scans that cannot be read, first few and count.
     """
-    with ScanProgress(table["path"].nunique(), "checking") as progress, mendable(cache_dir()):
+    with scan_progress(table["path"].nunique(), "checking") as progress, mendable(cache_dir()):
         scans = dict(zip(table["path"], table["orientation"], strict=True))
-        prints = fingerprint_all(scans, cache_dir() / "fingerprints", jobs=jobs, progress=progress.reach)
+        prints = fingerprint_all(scans, cache_dir() / "fingerprints", jobs=jobs, progress=progress)
     if prints.failures:
         owners = table.drop_duplicates("path").set_index("path")["participant_id"]
         shown = [f"{owners[path]}: {reason}" for path, reason in list(prints.failures.items())[:_SHOWN]]

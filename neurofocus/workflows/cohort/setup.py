@@ -21,7 +21,7 @@ from neurofocus.simulate.cohort import ensure_simulated
 from neurofocus.tables import write_tsv
 from neurofocus.workflows.cohort.check import check_table, fingerprint_table
 from neurofocus.workflows.cohort.source import CohortSource, read_cohort, saved_or_new_folds
-from neurofocus.workflows.progress import ScanProgress
+from neurofocus.workflows.progress import scan_progress
 
 __all__ = ["CohortSetup", "find_data", "prepare_scans", "prepare_table", "says_synthetic", "set_up_cohort"]
 
@@ -142,14 +142,14 @@ def prepare_table(table: pd.DataFrame, config: RunConfig) -> tuple[list[Prepared
     )
 
     grid = frame_grid(config.prepare, config.model.frame_size)
-    with ScanProgress(len(table), "preparing") as progress, mendable(cache_dir()):
+    with scan_progress(len(table), "preparing") as progress, mendable(cache_dir()):
         prepared = prepare_cohort(
             table,
             config.prepare,
             grid=grid,
             cache_folder=cache_dir() / "prepared",
             jobs=config.data.prepare_jobs,
-            progress=progress.reach,
+            progress=progress,
         )
     if prepared.failures:
         reasons = "; ".join(f"{who}: {why}" for who, why in prepared.failures[:5])

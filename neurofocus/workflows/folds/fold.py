@@ -4,25 +4,21 @@ The folder is complete once it holds ``DONE``. A job that was killed at any mome
 same arguments and ends with the same bytes (on the CPU, at the recorded number of threads).
 """
 
-import hashlib
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
 
-from neurofocus.data.augment import Augmenter
-from neurofocus.data.dataset import FrameDataset
 from neurofocus.data.loaders import evaluation_loader, training_loader
 from neurofocus.data.seeds import derive_seed
-from neurofocus.errors import CohortError, ConfigError, NeurofocusError
+from neurofocus.errors import NeurofocusError
 from neurofocus.evaluation.thresholds import choose_threshold, decide
 from neurofocus.model.build import Model
 from neurofocus.model.cost import measure_cost
@@ -34,63 +30,11 @@ from neurofocus.training.inference import predict_logits
 from neurofocus.training.reproducible import reproducible
 from neurofocus.training.state import EpochRecord, SavedState, TrainingState, load_saved
 from neurofocus.training.validation import class_measures
+from neurofocus.workflows.folds.job import FoldJob, Role
 from neurofocus.workflows.folds.lock import LOCK_SECONDS, alone_in
 from neurofocus.workflows.folds.record import FoldResult, finished_fold, mark_done, write_outputs
-from neurofocus.workflows.run_record import config_hash
 
-__all__ = ["FoldJob", "run_fold", "train_only"]
-
-_COLUMNS = ["participant_id", "session_id", "label", "role"]
-
-Role = Literal["train", "validation", "test"]
-
-
-@dataclass(frozen=True)
-class FoldJob:
-    """Everything that decides a fold's numbers.
-
-    Attributes:
-        config: of the whole run.
-        fold: counted from 1.
-        classes: their names; a label is a position in it.
-        cases: one row a scan: participant_id, session_id, label (int), role (train, validation or test).
-        frames: per row all frames of the scan, [T, H, W].
-        grid_affine: (frame, row, column) index -> template world mm [4, 4]; see ``data.frames.FrameGrid``.
-    """
-
-    config: RunConfig
-    fold: int
-    classes: tuple[str, ...]
-    cases: pd.DataFrame
-    frames: Sequence[npt.NDArray[np.float32]]
-    grid_affine: npt.NDArray[np.float64]
-
-    def identity(self) -> dict[str, Any]:
-        """Return digests of the settings and of the scans (who, which role, every pixel)."""
-        digest = hashlib.sha256(json.dumps(list(self.classes)).encode())
-        digest.update(self.cases[_COLUMNS].to_csv(index=False).encode())
-        digest.update(np.ascontiguousarray(self.grid_affine, dtype=np.float64).data)
-        for frames in self.frames:
-            digest.update(str(frames.shape).encode())
-            digest.update(np.ascontiguousarray(frames, dtype=np.float32).data)
-        return {"fold": self.fold, "settings": config_hash(self.config), "scans": digest.hexdigest()}
-
-    def rows(self, role: Role) -> npt.NDArray[np.int64]:
-        """Return the positions of the cases with a role."""
-        return np.flatnonzero((self.cases["role"] == role).to_numpy())
-
-    def dataset(self, role: Role) -> FrameDataset:
-        """Return the cases of a role; those of ``train`` are drawn and augmented."""
-        rows = self.rows(role)
-        labels = self.cases["label"].to_numpy()
-        training = role == "train"
-        return FrameDataset(
-            [self.frames[row] for row in rows],
-            [int(labels[row]) for row in rows],
-            self.config.model.num_frames,
-            augmenter=Augmenter(self.config.augment, self.grid_affine) if training else None,
-            stream=(self.config.seed, self.fold) if training else None,
-        )
+__all__ = ["run_fold", "train_only"]
 
 
 def run_fold(
@@ -111,7 +55,7 @@ def run_fold(
         CohortError: too few cases for training or validation.
         BundleError: the checkpoint is damaged.
     """
-    _check(job)
+    job.refuse_untrainable()
     with alone_in(folder, f"fold {job.fold}", patience):
         identity = job.identity()
         if (result := finished_fold(folder, job.classes, identity)) is not None:
@@ -147,7 +91,7 @@ def train_only(
     Raises:
         NeurofocusError: as ``run_fold`` raises it.
     """
-    _check(job)
+    job.refuse_untrainable()
     folder.mkdir(parents=True, exist_ok=True)
     with _training(job, folder, device) as (model, training, saved):
         return train_fold(model, replace(training, watch=watch), saved).history
@@ -179,24 +123,6 @@ def _training(
             identity={**identity, "threads": threads},
         )
         yield model, training, saved
-
-
-def _check(job: FoldJob) -> None:
-    """Refuse a job that cannot be trained."""
-    if len(job.frames) != len(job.cases):
-        raise ValueError(f"{len(job.cases)} rows but {len(job.frames)} frame arrays")
-    if job.config.model.num_classes != len(job.classes):
-        raise ConfigError(
-            f"model.num_classes is {job.config.model.num_classes}, the cohort has {len(job.classes)} classes "
-            f"({', '.join(job.classes)}); add --set model.num_classes={len(job.classes)}"
-        )
-    for role, least in (("train", 2), ("validation", 1)):
-        count = int((job.cases["role"] == role).sum())
-        if count < least:
-            raise CohortError(
-                f"fold {job.fold}: {count} {role} scans, at least {least} needed; use fewer folds (--folds) "
-                "or more participants"
-            )
 
 
 def _threads(config: RunConfig) -> int:

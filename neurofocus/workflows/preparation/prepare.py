@@ -24,7 +24,7 @@ from neurofocus.workflows.preparation.files import ScanPlace, open_dataset, reco
 from neurofocus.workflows.preparation.pool import run_scans
 from neurofocus.workflows.preparation.quality_table import quality_table
 from neurofocus.workflows.preparation.scan import ScanJob, ScanOutcome, prepare_scan
-from neurofocus.workflows.progress import ScanProgress
+from neurofocus.workflows.progress import scan_progress
 
 __all__ = ["PreparationResult", "prepare_cohort_files"]
 
@@ -160,10 +160,10 @@ def _remove_strangers(out: Path, places: Sequence[ScanPlace]) -> None:
 def _run(jobs: list[ScanJob], processes: int) -> list[ScanOutcome]:
     """Return what came of every scan, in the order of the table."""
     found: dict[int, ScanOutcome] = {}
-    with ScanProgress(len(jobs), "preparing") as progress, mendable(cache_dir()):
+    with scan_progress(len(jobs), "preparing") as reach, mendable(cache_dir()):
         for position, outcome in run_scans(prepare_scan, jobs, jobs=processes, killed=_KILLED):
             found[position] = outcome
-            progress.reach(len(found))
+            reach(len(found), len(jobs))
     return [found[position] for position in range(len(jobs))]
 
 

@@ -49,7 +49,7 @@ def test_training_rectangles_are_the_ten_sizes_at_thirteen_places() -> None:
         assert abs(drawn[place] - count) < 6 * count**0.5
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     height=st.integers(16, 800),
     width=st.integers(16, 800),
@@ -112,7 +112,7 @@ def test_a_crop_larger_than_the_frame_is_refused() -> None:
         evaluation_crops((300, 300), 224, VideoConfig(short_side=200))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 10**6),
     height=st.integers(40, 300),

@@ -75,7 +75,7 @@ READS = st.lists(st.lists(st.integers(0, FRAMES - 1), max_size=8), min_size=1, m
 
 
 @pytest.mark.parametrize("name", CLIPS)
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=12, derandomize=True)
 @given(reads=READS, threads=st.sampled_from([1, 2]))
 def test_any_read_equals_a_plain_decode(
     clips: dict[str, Clip], name: str, reads: list[list[int]], threads: int
@@ -84,7 +84,7 @@ def test_any_read_equals_a_plain_decode(
 
 
 @pytest.mark.parametrize("name", CLIPS)
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=12, derandomize=True)
 @given(reads=READS)
 def test_seeking_changes_no_frame(clips: dict[str, Clip], name: str, reads: list[list[int]]) -> None:
     with pytest.MonkeyPatch.context() as patch:

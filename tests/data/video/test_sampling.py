@@ -39,7 +39,7 @@ def test_training_frames_by_hand() -> None:
     assert sample_segments(7, 48, Fixed([nearly] * 48)).max() == 6
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(available=st.integers(1, 5000), wanted=st.integers(1, 96), seed=st.none() | st.integers(0, 2**32))
 def test_every_segment_gives_a_frame_that_touches_it(available: int, wanted: int, seed: int | None) -> None:
     def choose() -> list[int]:

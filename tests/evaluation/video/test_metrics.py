@@ -42,7 +42,7 @@ def toolkit_ap(positive: np.ndarray, values: np.ndarray) -> float:
     return area
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.sampled_from([None, 2, 4]))
 def test_every_class_is_scikit_learns_average_precision(seed: int, levels: int | None) -> None:
     targets, values = draw(seed, levels=levels)
@@ -53,7 +53,7 @@ def test_every_class_is_scikit_learns_average_precision(seed: int, levels: int |
     np.testing.assert_allclose(average_precisions(targets, values), expected, rtol=0, atol=1e-12)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6))
 def test_without_ties_it_is_the_mean_precision_at_the_positives(seed: int) -> None:
     """What the released code computes (non-interpolated), for classes that occur."""
@@ -65,7 +65,7 @@ def test_without_ties_it_is_the_mean_precision_at_the_positives(seed: int) -> No
             assert found == pytest.approx(precision[ranked].mean(), abs=1e-12)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6))
 def test_the_interpolated_precision_is_the_toolkits(seed: int) -> None:
     targets, values = draw(seed)
@@ -95,7 +95,7 @@ def test_a_class_without_positives_moves_no_other() -> None:
         np.testing.assert_array_equal(np.delete(found, 2), measure(targets, values))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6), st.sampled_from([None, 3]))
 def test_resampling_is_scikit_learns_sample_weight(seed: int, levels: int | None) -> None:
     targets, values = draw(seed, levels=levels)
@@ -125,7 +125,7 @@ def test_many_draws_are_each_as_one() -> None:
         assert whole[place] == resampled_map(targets, values, weights[place : place + 1])[0]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10**6), st.integers(1, 4))
 def test_top_k_is_scikit_learns(seed: int, k: int) -> None:
     rng = np.random.default_rng(seed)

@@ -44,7 +44,7 @@ SCANS = [
 ]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.permutations(ROWS), forms=st.permutations(FORMS), order=st.permutations(range(len(SCANS))))
 def test_the_order_of_rows_does_not_matter(
     tmp_path: Path, spec: CohortSpec, rows: list[str], forms: list[str], order: list[int]

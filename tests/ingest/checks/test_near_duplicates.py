@@ -1,5 +1,7 @@
 """A scan processed twice under two names is found among people who share one brain; a clean cohort passes."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -12,6 +14,11 @@ SIZE = 24
 
 def heads(count: int, seed: int = 0) -> NDArray[np.float32]:
     """Return people of one base brain: shifts, sizes, brightness and a little that is personal."""
+    return drawn_heads(count, seed).copy()
+
+
+@cache
+def drawn_heads(count: int, seed: int) -> NDArray[np.float32]:
     rng = np.random.default_rng(seed)
     base = ndimage.gaussian_filter(rng.standard_normal((SIZE, SIZE, SIZE)), 1.5)
     found = []

@@ -81,7 +81,6 @@ def test_a_whole_delivery_passes(tmp_path: Path) -> None:
     assert report.templates == {"image_%05d.jpg": 4}
     assert texts(report) == "validation: 2 of 3 classes have no clip (Zumba, Archery)"
     assert json.loads(json.dumps(report.as_json()))["splits"]["train"]["histogram"] == [2, 2, 2]
-    report.refuse()
 
 
 def test_missing_and_unreadable(tmp_path: Path) -> None:
@@ -233,8 +232,6 @@ def test_a_clip_in_two_splits_is_a_leak(tmp_path: Path) -> None:
     report = listed(tmp_path, ("a.mp4 0", "b.mp4 1"), ("b.mp4 1", "c.mp4 0"))
     assert report.refusals[0].kind == "leak"
     assert "1 clips are in two splits (b)" in report.refusals[0].text
-    with pytest.raises(VideoError, match="leak: 1 clips are in two splits"):
-        report.refuse()
 
 
 def test_a_file_that_two_splits_name_in_different_ways_is_a_leak(tmp_path: Path) -> None:

@@ -206,7 +206,7 @@ def test_numbers_that_are_no_class_indices(tmp_path: Path) -> None:
     ],
 )
 @given(data=st.one_of(st.binary(max_size=60), st.text(' ,;\t\n"{}[]:-019abé', max_size=60).map(str.encode)))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 def test_rubbish_is_read_or_refused_in_a_line(tmp_path: Path, name: str, file: str, data: bytes) -> None:
     (tmp_path / file).write_bytes(data)
     try:

@@ -31,7 +31,7 @@ def by_loop(maps: Tensor, num_frames: int) -> Tensor:
 @given(
     clips=st.integers(1, 3), num_frames=st.integers(1, 5), channels=st.integers(1, 26), side=st.integers(1, 3)
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_it_is_the_loop(clips: int, num_frames: int, channels: int, side: int) -> None:
     maps = torch.randn(clips * num_frames, channels, side, side)
     kept = maps.clone()

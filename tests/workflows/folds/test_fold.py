@@ -23,7 +23,8 @@ from neurofocus.tables import read_tsv
 from neurofocus.training.checkpoint import read_checkpoint
 from neurofocus.workflows.bundle import pack_weights
 from neurofocus.workflows.folds import fold as fold_module
-from neurofocus.workflows.folds.fold import FoldJob, run_fold
+from neurofocus.workflows.folds.fold import run_fold
+from neurofocus.workflows.folds.job import FoldJob
 from neurofocus.workflows.folds.record import FoldResult, finished_fold
 
 OUTPUTS = ("best.safetensors", "predictions.tsv", "validation.json", "history.tsv", "last.safetensors")

@@ -1,8 +1,0 @@
-import pytest
-
-from neurofocus.simulate.studio import Studio, build_studio
-
-
-@pytest.fixture(scope="session")
-def studio() -> Studio:
-    return build_studio()
