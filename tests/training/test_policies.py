@@ -119,7 +119,7 @@ def test_a_box_that_fills_the_frame_still_has_a_place() -> None:
     model = UniAdaFocus(CONFIG.model_copy(update={"patches": PatchConfig(min_fraction=0.25)})).eval()
     actions = torch.tensor([0.2, 0.9, 1.0, 1.0]).expand(1, 4, 4)  # y, x, height, width
     decision = Decision(actions, model._boxes(actions), torch.full((1, 4), 0.25))
-    boxes = _focus(model, torch.rand(1, 12, 3, 64, 64), decision, Policy(size="fixed")).boxes
+    boxes = _focus(model, torch.rand(1, 12, 1, 64, 64), decision, Policy(size="fixed")).boxes
     expected = torch.tensor([0.9 * 32 + 16, 0.2 * 32 + 16, 32.0, 32.0])
     torch.testing.assert_close(boxes, expected.expand(1, 4, 4))
 
