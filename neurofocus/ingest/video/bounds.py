@@ -22,11 +22,17 @@ def check_table(table: VideoTable) -> tuple[list[Finding], list[Finding]]:
     """Return what refuses the clips of a table, and what to warn of. No file is looked at.
 
     Refused: a clip in two splits (leak), a clip twice in a split with different labels, labels beyond the classes,
-    training clips without a label. Warned of: a clip twice in a split, a test list that is the validation list,
-    parts of a file in two splits, classes without clips, clips of no frames.
+    a single class, training clips without a label, parts of no frames. Warned of: nothing to train or to score on, a
+    clip twice in a split, a test list that is the validation list, parts of a file in two splits, classes without
+    clips, clips of no frames.
     """
-    refusals = list(_outside(table))
-    warnings = [*_shared_files(table.clips), *_empty_classes(table), *_no_frames(table.clips)]
+    refusals = [*_outside(table), *_single_class(table), *_no_parts(table.clips)]
+    warnings = [
+        *_one_sided(table.clips),
+        *_shared_files(table.clips),
+        *_empty_classes(table),
+        *_no_frames(table.clips),
+    ]
     for found in (_leaks, _repeats, _unlabelled):
         for finding, refused in found(table.clips):
             (refusals if refused else warnings).append(finding)
@@ -143,6 +149,39 @@ def _outside(table: VideoTable) -> Iterator[Finding]:
         f"{', '.join(str(label) for label in row['labels'])}){hint}; give the lists and the class file of one edition",
         {"clips": len(bad), "least": int(min(labelled)), "largest": int(max(labelled))},
     )
+
+
+def _single_class(table: VideoTable) -> Iterator[Finding]:
+    if table.num_classes < 2:
+        names = f" ({table.classes[0]})" if table.classes else ""
+        text = f"all clips are of one class{names}; there is nothing to tell apart: give clips of two classes or more"
+        yield Finding("single class", text, {"classes": table.num_classes})
+
+
+def _one_sided(clips: pd.DataFrame) -> Iterator[Finding]:
+    """Yield what cannot be done with the splits that are there."""
+    there = set(clips.loc[clips["labels"].map(len) > 0, "split"])
+    if "train" not in there:
+        text = "no labelled clips to train on: scoring only; to train, give a train list (--list train=FILE) or folder"
+        yield Finding("no training clips", text, {})
+    elif there == {"train"}:
+        text = (
+            "no labelled clips to validate or test on, which training needs: give a validation list "
+            "(--list validation=FILE), or a folder 'val' beside 'train'"
+        )
+        yield Finding("no clips to score", text, {})
+
+
+def _no_parts(clips: pd.DataFrame) -> Iterator[Finding]:
+    wrong = clips[((clips["start_frame"] < 0) | (clips["end_frame"] <= clips["start_frame"])).fillna(False)]
+    if len(wrong):
+        row: Any = wrong.iloc[0]
+        yield Finding(
+            "part",
+            f"{len(wrong)} clips are parts without frames (first: {row['clip_id']}: frames {row['start_frame']} to "
+            f"{row['end_frame']}, the end not included); correct their lines",
+            {"clips": len(wrong)},
+        )
 
 
 def _unlabelled(clips: pd.DataFrame) -> Iterator[tuple[Finding, bool]]:

@@ -19,6 +19,7 @@ from neurofocus.ingest.video.report import FrameMismatch, Sample
 __all__ = ["ClipInfo", "OpenedClips", "Probe", "frame_folder", "missing_clips", "open_clips", "same_files"]
 
 _SHOWN = 5
+_COMPARED = 65536  # bytes; headers and the first pictures
 _FRAME = re.compile(r"(.*?)(\d+)(\.[A-Za-z]+)")
 
 
@@ -48,9 +49,8 @@ class _Clip(NamedTuple):
 
     def declared(self) -> int | None:
         """Return how many frames there must be; None if the list does not say."""
-        if pd.isna(self.num_frames):
-            return None
-        return int(self.num_frames if self.whole() else self.end_frame)
+        count = self.num_frames if self.whole() else self.end_frame
+        return None if pd.isna(count) else int(count)
 
 
 @dataclass(frozen=True)
@@ -117,13 +117,13 @@ def open_clips(
             bad.append(f"{row.path}: {_reason(error, data / row.path)}")
             continue
         declared = row.declared()
-        # A clip that is part of its file or folder says nothing about what comes after it.
-        if (
-            found is not None
-            and declared is not None
-            and (found < declared or (row.whole() and found > declared))
-        ):
+        if found is None or declared is None:
+            continue
+        if row.whole() and found != declared:
             frames.append((row.path, declared, found))
+        # A part says nothing about what comes after it, but what it names must be there.
+        if not row.whole() and found < declared:
+            bad.append(f"{row.path}: frames {row.start_frame} to {declared - 1} are listed, it has {found}")
     fewer = sum(found < declared for _, declared, found in frames)
     return OpenedClips(
         opened,
@@ -174,26 +174,30 @@ def frame_folder(folder: Path, templates: Sequence[str] = ()) -> FrameFolder:
 
 
 def same_files(clips: pd.DataFrame, data: Path) -> list[Finding]:
-    """Return files in two splits that have the same name and the same size, and so are likely the same clip.
+    """Return files in two splits that have the same name, size and first bytes, and so are the same clip.
 
-    Only files whose name is in two splits are asked for their size.
+    Only files whose name is in two splits are looked at: equal sizes alone are common (raw and constant-rate video).
     """
     files = clips[clips["kind"] == "file"].assign(name=lambda rows: rows["path"].map(posixpath.basename))
     in_two = files.groupby("name")["split"].transform("nunique") > 1
-    sizes: dict[tuple[str, int], Any] = {}
+    seen: dict[tuple[str, int, bytes], Any] = {}
     found = []
     for row in files[in_two].itertuples(index=False):
         try:
-            key = (str(row.name), (data / str(row.path)).stat().st_size)
+            with (data / str(row.path)).open("rb") as stream:
+                key = (str(row.name), os.fstat(stream.fileno()).st_size, stream.read(_COMPARED))
         except OSError:
             continue
-        other = sizes.setdefault(key, row)
+        other = seen.setdefault(key, row)
         if other.split != row.split and other.path != row.path and other.clip_id != row.clip_id:
             found.append(f"{other.path} and {row.path}")
     if not found:
         return []
     more = ", …" if len(found) > 1 else ""
-    text = f"leak: {len(found)} files of two splits have the same name and size ({found[0]}{more}); keep one of each"
+    text = (
+        f"leak: {len(found)} files of two splits are the same ({found[0]}{more}); keep one of each, or list one to leave "
+        "out (--exclude FILE of 'video train')"
+    )
     return [Finding("leak", text, {"files": len(found)})]
 
 

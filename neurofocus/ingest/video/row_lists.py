@@ -95,13 +95,22 @@ def _require_widths(reading: _Reading, lists: Mapping[Split, RowFile]) -> None:
                 )
             width = len(row.numbers) + (row.name is not None)
             if width < wanted and not (split == "test" and width == reading.head):
-                raise NotThisFormat(f"{rows.where(row)}: {shown(row.path)} and {width} fields are no {looks}")
+                raise NotThisFormat(f"{rows.where(row)}: {_too_short(row, width, looks)}")
             if split in labelled:
                 fewest = min(fewest, width)
     if fewest > wanted and not reading.multi and not reading.forced:
         raise NotThisFormat(
             f"every line of {next(iter(labelled.values())).path.name} has more fields than {looks}"
         )
+
+
+def _too_short(row: Row, width: int, looks: str) -> str:
+    if width == 0:
+        return (
+            f"{shown(row.path)} does not end in a label; a label is a whole number from 0 at the end of the line, or a "
+            "name behind a comma, semicolon or tab"
+        )
+    return f"{shown(row.path)} is followed by {width} of the fields of {looks}"
 
 
 def _doubts(reading: _Reading, lists: Mapping[Split, RowFile], num_classes: int | None) -> Iterator[str]:

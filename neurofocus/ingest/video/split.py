@@ -89,7 +89,10 @@ def kept_split(clips: Mapping[str, str], rule: SplitRule, file: Path) -> tuple[d
 
 
 def _read(file: Path, rule: SplitRule) -> dict[str, str]:
-    content: Any = read_json(file)
+    try:
+        content: Any = read_json(file)
+    except VideoError:
+        raise VideoError(f"{file}: not readable as JSON; remove the file to draw the split again") from None
     kept: dict[str, str] = {}
     for part in _PARTS:
         names = content.get(part) if isinstance(content, dict) else None

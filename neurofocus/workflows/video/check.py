@@ -29,7 +29,8 @@ class _Probe:
         if facts.unreadable:
             raise VideoError(facts.unreadable[0])
         if facts.corrupt_frames:
-            raise VideoError(f"{path.name}: {facts.corrupt_frames} damaged frames; copy it again")
+            damage = "; ".join(facts.warnings) or f"{facts.corrupt_frames} damaged frames"
+            raise VideoError(f"{path.name}: {damage}; copy it again")
         return facts
 
 

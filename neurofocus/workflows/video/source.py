@@ -12,7 +12,7 @@ from neurofocus.data.seeds import derive_seed
 from neurofocus.data.video.dataset import Clip, VideoDataset
 from neurofocus.errors import ConfigError, VideoError
 from neurofocus.ingest.video.bounds import check_table
-from neurofocus.ingest.video.disk import missing_clips
+from neurofocus.ingest.video.disk import missing_clips, same_files
 from neurofocus.ingest.video.listing import SPLITS, ListOptions
 from neurofocus.ingest.video.load import load_videos
 from neurofocus.ingest.video.media import Folders
@@ -20,6 +20,7 @@ from neurofocus.ingest.video.table import VideoTable
 from neurofocus.schema.load import load_video_spec
 from neurofocus.schema.run import RunConfig
 from neurofocus.schema.video import VideoDatasetSpec
+from neurofocus.simulate.digits.truth import DIGITS_FILE
 from neurofocus.workflows.cohort.setup import says_synthetic
 from neurofocus.workflows.video.digits import digits_root
 from neurofocus.workflows.video.opener import ClipOpener
@@ -177,6 +178,8 @@ def find_videos(
         _LOGGER.warning(
             "%d of %d listed clips are left out (%s; first: %s)", lost.sum(), len(lost), counts, names
         )
+    if leaks := same_files(clips[~lost], data.absolute()):
+        raise VideoError(leaks[0].text)
     return VideoData(spec, replace(table, clips=clips[~lost]), data.absolute(), left_out, strict)
 
 
@@ -185,12 +188,17 @@ def data_folder(spec: VideoDatasetSpec, data: Path | None) -> Path:
 
     Raises:
         ConfigError: a delivered data set without ``--data``.
-        VideoError: it is no folder.
+        VideoError: it is no folder, or holds no digits although they are asked for.
     """
     if data is None:
         if spec.simulation is None:
             raise ConfigError(f"--dataset {spec.name}: needs --data DIR, the folder with its lists and clips")
         return digits_root()
+    if spec.simulation is not None and data.is_dir() and not (data / DIGITS_FILE).is_file():
+        raise VideoError(
+            f"--data {data}: holds no generated digits (no {DIGITS_FILE}), which --dataset {spec.name} is; leave --data out "
+            "to have them made, or name your own data set (--dataset folder)"
+        )
     if not data.is_dir():
         raise VideoError(
             f"--data {data}: not a folder; give the folder that holds the lists and clips of {spec.name}"

@@ -155,7 +155,44 @@ def test_offset_lists_need_the_frames_up_to_their_end(tmp_path: Path) -> None:
     put_text(tmp_path / "train.txt", "long 0 10 0", "long 10 5 1", "long 12 9 1")
     put_frames(tmp_path / "long", 15)
     report = check(spec_of("folder"), tmp_path)
-    assert report.frames.first == (("long", 21, 15),)
+    assert not report.passed
+    assert report.unreadable.first == ("long: frames 12 to 20 are listed, it has 15",)
+
+
+def test_parts_without_a_count_need_their_frames_as_well(tmp_path: Path) -> None:
+    put_diving48(tmp_path, clip=numbered(104))
+    spec = spec_of("diving48", num_classes=3)
+    assert check(spec, tmp_path, probe=probe).passed
+    put_diving48(tmp_path, clip=numbered(60))
+    report = check(spec, tmp_path, probe=probe)
+    assert set(report.unreadable.first) == {
+        "rgb/-mmq0PT-u8k_00156.mp4: frames 0 to 69 are listed, it has 60",
+        "rgb/_8Vy3dlHg2w_00000.mp4: frames 0 to 103 are listed, it has 60",
+    }
+
+
+@pytest.mark.parametrize("line", ["long -3 10 0", "long 5 0 0", "long 5 -2 0"])
+def test_parts_that_cannot_be_are_refused(tmp_path: Path, line: str) -> None:
+    report = listed(tmp_path, (line, "other 0 10 1"), ("third 0 4 0", "fourth 0 4 1"))
+    assert "1 clips are parts without frames (first: long: frames" in texts(report)
+    assert not report.passed and [finding.kind for finding in report.refusals] == ["part"]
+
+
+def test_a_single_class_is_refused(tmp_path: Path) -> None:
+    report = listed(tmp_path, ("a.mp4 0", "b.mp4 0"), ("c.mp4 0",), classes=1)
+    assert [finding.kind for finding in report.refusals] == ["single class"]
+    assert "all clips are of one class (class)" in report.refusals[0].text
+
+
+def test_what_cannot_be_done_with_the_splits_is_said(tmp_path: Path) -> None:
+    report = listed(tmp_path, ("a.mp4 0", "b.mp4 1"))
+    assert "no labelled clips to validate or test on, which training needs: give a validation list" in texts(
+        report
+    )
+    (tmp_path / "train.txt").rename(tmp_path / "val.txt")
+    assert "no labelled clips to train on: scoring only" in texts(check(spec_of("folder"), tmp_path))
+    both = texts(listed(tmp_path, ("a.mp4 0", "b.mp4 1"), ("c.mp4 0", "d.mp4 1")))
+    assert "no labelled clips" not in both
 
 
 def test_frame_counts_of_video_files(tmp_path: Path) -> None:
@@ -210,8 +247,13 @@ def test_a_copy_in_another_split_is_a_leak_and_a_namesake_is_not(tmp_path: Path)
     (tmp_path / "val/cat/1.mp4").write_bytes((tmp_path / "train/cat/1.mp4").read_bytes())
     report = check(spec_of("folder"), tmp_path)
     assert report.refusals[0].text == (
-        "leak: 1 files of two splits have the same name and size (train/cat/1.mp4 and val/cat/1.mp4); keep one of each"
+        "leak: 1 files of two splits are the same (train/cat/1.mp4 and val/cat/1.mp4); keep one of each, or list "
+        "one to leave out (--exclude FILE of 'video train')"
     )
+    content = bytearray((tmp_path / "val/cat/1.mp4").read_bytes())
+    content[0] ^= 1
+    (tmp_path / "val/cat/1.mp4").write_bytes(content)
+    assert check(spec_of("folder"), tmp_path).refusals == ()  # raw video has equal sizes
 
 
 def test_a_test_list_that_is_the_validation_list_is_warned_of(tmp_path: Path) -> None:
@@ -233,7 +275,7 @@ def test_some_clips_to_score_without_a_label(tmp_path: Path) -> None:
     assert not report.refusals
     assert "test: 1 of 2 clips have no label (y)" in texts(report)
     put_text(tmp_path / "test.txt", "x.mp4", "y.mp4")
-    assert texts(listed(tmp_path, ("a.mp4 0", "b.mp4 1"))) == ""
+    assert "no label " not in texts(listed(tmp_path, ("a.mp4 0", "b.mp4 1")))
 
 
 def test_parts_of_one_file_in_two_splits_are_warned_of(tmp_path: Path) -> None:

@@ -195,5 +195,11 @@ def test_frames_can_be_asked_for(tmp_path: Path) -> None:
 
 def test_one_class_is_no_tree(tmp_path: Path) -> None:
     put_clips(tmp_path / "Violence", ["1.mp4"])
-    with pytest.raises(VideoError, match="folders: there are no two folders with clips"):
+    with pytest.raises(
+        VideoError, match=r"no list file of rlvs .* and no two class folders with clips .*; put a"
+    ):
         load(tmp_path, "rlvs")
+    with pytest.raises(
+        VideoError, match=r": no two class folders with clips .*; give the folder above the class"
+    ):
+        load(tmp_path, "rlvs", format="folders")

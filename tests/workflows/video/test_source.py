@@ -81,6 +81,25 @@ def test_a_clip_listed_twice_counts_once(tmp_path: Path) -> None:
         find_videos("folder", tmp_path)
 
 
+def test_a_copy_in_another_split_is_refused_until_it_is_left_out(tmp_path: Path) -> None:
+    root = put_clips_by_class(tmp_path)
+    (root / "val/cat/1.mp4").write_bytes((root / "train/cat/1.mp4").read_bytes())
+    with pytest.raises(
+        VideoError, match=r"leak: 1 files .* are the same \(train/cat/1.mp4 and .*--exclude FILE"
+    ):
+        find_videos("folder", root)
+    found = find_videos("folder", root, exclude=put_text(tmp_path / "twice", "val/cat/1"))
+    assert found.left_out["validation"] == 1
+
+
+def test_own_clips_are_no_digits(tmp_path: Path) -> None:
+    put_clips_by_class(tmp_path)
+    with pytest.raises(
+        VideoError, match=r"holds no generated digits \(no digits\.json\).*; leave --data out"
+    ):
+        find_videos("digits", tmp_path)
+
+
 def test_parts_of_a_frame_folder_are_clips_of_their_own(tmp_path: Path) -> None:
     put_text(tmp_path / "train.txt", "long 0 10 0", "long 10 5 1", "long 10 5 1", "short 1 3 1")
     put_text(tmp_path / "val.txt", "other 0 4 0")

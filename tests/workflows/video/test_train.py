@@ -146,7 +146,7 @@ def test_other_clips_are_refused(copy: Path, data: VideoData, tmp_path: Path) ->
     exclude = tmp_path / "exclude"
     exclude.write_text("train/cat/1\n")
     fewer = find_videos("folder", data.root, exclude=exclude)
-    with pytest.raises(ConfigError, match=r"last\.safetensors: was started with another clips; .*--fresh"):
+    with pytest.raises(ConfigError, match=r"last\.safetensors: was started with other clips; .*--fresh"):
         train(small_config(), fewer, copy)
 
 
