@@ -66,7 +66,10 @@ def write_clip_sheet(path: Path, clip: ExplainedClip) -> None:
     with atomic_write(path) as temporary, warnings.catch_warnings(record=True) as caught:
         warnings.filterwarnings("always", "Glyph ")
         figure.savefig(temporary, format="png", facecolor="white", metadata={"Software": None})
-    if any("Glyph " in str(warning.message) for warning in caught):
+    glyphs = [warning for warning in caught if str(warning.message).startswith("Glyph ")]
+    for other in (warning for warning in caught if warning not in glyphs):
+        warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
+    if glyphs:
         _LOGGER.warning("%s: letters that its font does not have are drawn as boxes", path)
 
 

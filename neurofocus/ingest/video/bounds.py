@@ -152,7 +152,7 @@ def _outside(table: VideoTable) -> Iterator[Finding]:
 
 
 def _single_class(table: VideoTable) -> Iterator[Finding]:
-    if table.num_classes < 2:
+    if table.num_classes < 2 and table.clips["labels"].map(len).any():
         names = f" ({table.classes[0]})" if table.classes else ""
         text = f"all clips are of one class{names}; there is nothing to tell apart: give clips of two classes or more"
         yield Finding("single class", text, {"classes": table.num_classes})

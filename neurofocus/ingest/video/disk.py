@@ -1,5 +1,6 @@
 """What is really there: clips missing, unreadable, or with other frames than their list declares."""
 
+import hashlib
 import os
 import posixpath
 import re
@@ -176,19 +177,16 @@ def frame_folder(folder: Path, templates: Sequence[str] = ()) -> FrameFolder:
 def same_files(clips: pd.DataFrame, data: Path) -> list[Finding]:
     """Return files in two splits that have the same name, size and first bytes, and so are the same clip.
 
-    Only files whose name is in two splits are looked at: equal sizes alone are common (raw and constant-rate video).
+    Only namesakes are asked for their size and only those of one size opened; raw video often has one size.
     """
     files = clips[clips["kind"] == "file"].assign(name=lambda rows: rows["path"].map(posixpath.basename))
-    in_two = files.groupby("name")["split"].transform("nunique") > 1
-    seen: dict[tuple[str, int, bytes], Any] = {}
+    files = files[_shared(files, ["name"])]
+    files = files.assign(size=[_size(data / path) for path in files["path"]])
+    files = files[_shared(files, ["name", "size"])]
+    seen: dict[tuple[Any, ...], Any] = {}
     found = []
-    for row in files[in_two].itertuples(index=False):
-        try:
-            with (data / str(row.path)).open("rb") as stream:
-                key = (str(row.name), os.fstat(stream.fileno()).st_size, stream.read(_COMPARED))
-        except OSError:
-            continue
-        other = seen.setdefault(key, row)
+    for row in files.itertuples(index=False):
+        other = seen.setdefault((row.name, row.size, _first_bytes(data / str(row.path))), row)
         if other.split != row.split and other.path != row.path and other.clip_id != row.clip_id:
             found.append(f"{other.path} and {row.path}")
     if not found:
@@ -199,6 +197,28 @@ def same_files(clips: pd.DataFrame, data: Path) -> list[Finding]:
         "out (--exclude FILE of 'video train')"
     )
     return [Finding("leak", text, {"files": len(found)})]
+
+
+def _shared(files: pd.DataFrame, key: list[str]) -> pd.Series:
+    """Mark files whose key stands in two splits."""
+    return files.groupby(key)["split"].transform("nunique") > 1
+
+
+def _size(path: Path) -> float:
+    """Return how many bytes a file has; NaN, which equals nothing, where it cannot be asked."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return float("nan")
+
+
+def _first_bytes(path: Path) -> str:
+    """Return a digest of the first bytes; of an unreadable file its own path, which no other has."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.sha256(stream.read(_COMPARED)).hexdigest()
+    except OSError:
+        return str(path)
 
 
 def _count(

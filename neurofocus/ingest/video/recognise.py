@@ -97,21 +97,20 @@ def _no_format(spec: VideoDatasetSpec, tried: Mapping[ListFormat, Exception]) ->
     for name, error in tried.items():
         reasons.setdefault(str(error), []).append(name)
     text = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
-    mend = any(
-        isinstance(error, NotThisFormat) for error in tried.values()
-    )  # others say themselves what to do
-    return f"no format of {spec.name} fits: {text}" + (
-        "; mend the list, or name a format (--format)" if mend else ""
-    )
+    # A VideoError says itself what to do.
+    advice = "; mend the list, or name a format (--format)"
+    own = all(isinstance(error, VideoError) for error in tried.values())
+    return f"no format of {spec.name} fits: {text}{'' if own else advice}"
 
 
 def _no_list(spec: VideoDatasetSpec, wanted: Sequence[ListFormat]) -> str:
     """Say which lists and folders were looked for, and what to do."""
-    looked = [
-        f"{name} ({', '.join(dict.fromkeys((*files.all, *files.train, *files.validation)))})"
-        for name, files in spec.formats.items()
-        if name in wanted and name != "folders"
-    ]
+    patterns: dict[str, list[str]] = {}
+    for name, files in spec.formats.items():
+        if name in wanted and name != "folders":
+            text = ", ".join(dict.fromkeys((*files.all, *files.train, *files.validation)))
+            patterns.setdefault(text, []).append(name)
+    looked = [f"{', '.join(names)} ({text})" for text, names in patterns.items()]
     absent, advice = [], []
     if looked:
         absent.append(

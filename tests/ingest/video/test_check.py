@@ -184,6 +184,11 @@ def test_a_single_class_is_refused(tmp_path: Path) -> None:
     assert "all clips are of one class (class)" in report.refusals[0].text
 
 
+def test_clips_without_any_label_are_of_no_class(tmp_path: Path) -> None:
+    put_text(tmp_path / "test.txt", "a.mp4", "b.mp4")
+    assert check(spec_of("folder"), tmp_path).refusals == ()
+
+
 def test_what_cannot_be_done_with_the_splits_is_said(tmp_path: Path) -> None:
     report = listed(tmp_path, ("a.mp4 0", "b.mp4 1"))
     assert "no labelled clips to validate or test on, which training needs: give a validation list" in texts(
