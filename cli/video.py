@@ -157,13 +157,14 @@ def evaluate(
     """Score a model on a split: predictions, measures after every exit step, accuracy against GFLOPs."""
     from neurofocus.workflows.device import choose_device
     from neurofocus.workflows.video.bundle import load_video_model
-    from neurofocus.workflows.video.evaluate import write_evaluation
+    from neurofocus.workflows.video.evaluate import require_output, write_evaluation
     from neurofocus.workflows.video.score import score_model
 
     from .output import print_json, set_up_logging, video_lines
 
     set_up_logging(verbose)
     wanted, official = crop_count(crops), official_map(map_)
+    require_output(out)
     settings = checkpoint_settings(config, set_)
     video = load_video_model(model, choose_device(device), config=settings, classes=classes)
     found = find_data(
@@ -199,6 +200,7 @@ def predict(
     A clip that cannot be read does not stop the others; the exit code is then 2.
     """
     from neurofocus.errors import ConfigError, NeurofocusError
+    from neurofocus.files import require_writable
     from neurofocus.workflows.device import choose_device
     from neurofocus.workflows.video.bundle import load_video_model
     from neurofocus.workflows.video.predict import clip_stem, predict_clip
@@ -212,6 +214,7 @@ def predict(
         raise ConfigError(
             f"{twice}: another clip would write the same files ({clip_stem(twice)}_...); predict them apart"
         )
+    require_writable(out)
     settings = checkpoint_settings(config, set_)
     video = load_video_model(model, choose_device(device), config=settings, classes=classes)
     documents = []
@@ -219,7 +222,7 @@ def predict(
         try:
             found = predict_clip(clip, video, out=out, top=top, strict=strict)
         except NeurofocusError as error:
-            print_error(str(error))
+            print_error(f"{clip}: {str(error).removeprefix(f'{clip.name}: ')}")
             continue
         documents.append(found.document)
         if not as_json:
