@@ -35,7 +35,7 @@ def same_files(clips: pd.DataFrame, data: Path) -> list[Finding]:
     more = ", …" if len(found) > 1 else ""
     text = (
         f"leak: {counted(len(found), 'file stands', 'files stand')} in two splits under two paths ({found[0]}{more}); keep "
-        "one of each, or name one in a text file and add --exclude FILE"
+        "one of each, or train with --exclude FILE, a text file that names one of each"
     )
     return [Finding("leak", text, {"files": len(found)})]
 

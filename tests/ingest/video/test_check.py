@@ -297,7 +297,7 @@ def test_a_copy_in_another_split_is_a_leak_and_a_namesake_is_not(tmp_path: Path)
     report = check(spec_of("folder"), tmp_path)
     assert report.refusals[0].text == (
         "leak: 1 file stands in two splits under two paths (train/cat/1.mp4 and val/cat/1.mp4); keep one of each, or "
-        "name one in a text file and add --exclude FILE"
+        "train with --exclude FILE, a text file that names one of each"
     )
     content = bytearray((tmp_path / "val/cat/1.mp4").read_bytes())
     content[0] ^= 1
