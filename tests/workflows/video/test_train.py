@@ -171,7 +171,7 @@ def test_a_clip_that_breaks_in_the_middle_ends_it_in_a_line_and_it_goes_on_witho
             train(config, find_videos("folder", root), out)
     assert str(caught.value) == (
         "clip 'train/dog/2' cannot be used: 2.mp4: an empty file; copy it again; run 'neurofocus video check --thorough' to "
-        "find all such clips, then mend them or name them in a text file and add --exclude FILE: a training goes on"
+        "find all such clips, then mend them or name them in a text file and add --exclude FILE: a training goes on after its last epoch"
     )
     exclude = tmp_path / "exclude"
     exclude.write_text("train/dog/2.mp4\n")
