@@ -74,7 +74,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print_error(str(error))
         return _USER_CAN_MEND_IT
     if code == _INTERRUPTED:
-        more = "; the same command (without --fresh) continues" if given[0] in _CONTINUED else ""
+        more = (
+            "; the same command (without --fresh) continues"
+            if given[0] in _CONTINUED or given[:2] == ["video", "train"]
+            else ""
+        )
         typer.echo(f"{_PROGRAM}: interrupted{more}", err=True)
     return code if isinstance(code, int) else 0
 

@@ -117,6 +117,6 @@ def video_lines(metrics: Mapping[str, Any], files: Mapping[str, Any]) -> list[st
             f"{name:<18} {entry['value']:.4f}  {bounds}, class shares {metrics['baseline'][name]:.4f}"
         )
     lines.append(
-        f"GFLOPs a video     {metrics['steps'][-1]['gflops']:.3f}  (1e9 multiply-adds, {metrics['crops']} crop{'s' if metrics['crops'] > 1 else ''})"
+        f"GFLOPs a video     {metrics['steps'][-1]['gflops']:.4g}  (1e9 multiply-adds, {metrics['crops']} crop{'s' if metrics['crops'] > 1 else ''})"
     )
     return lines + [f"{kind:<18} {path}" for kind, path in files.items()]

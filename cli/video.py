@@ -153,13 +153,14 @@ def evaluate(
     verbose: VerboseOption = False,
 ) -> None:
     """Score a model on a split: predictions, measures after every exit step, accuracy against GFLOPs."""
-    from neurofocus.workflows.video.evaluate import write_evaluation
+    from neurofocus.workflows.video.evaluate import require_output, write_evaluation
     from neurofocus.workflows.video.score import score_model
 
     from .output import print_json, set_up_logging, video_lines
 
     set_up_logging(verbose)
     wanted, official = crop_count(crops), official_map(map_)
+    require_output(out)
     video = open_model(model, config, set_, classes=classes, device=device)
     found = find_data(
         dataset, data, list_options(format_, lists, class_order), exclude=exclude, strict=strict
@@ -194,6 +195,7 @@ def predict(
     A clip that cannot be read does not stop the others; the exit code is then 2.
     """
     from neurofocus.errors import ConfigError, NeurofocusError
+    from neurofocus.files import require_writable
     from neurofocus.workflows.video.predict import clip_stem, predict_clip
 
     from .output import print_error, print_json, set_up_logging
@@ -205,13 +207,14 @@ def predict(
         raise ConfigError(
             f"{twice}: another clip would write the same files ({clip_stem(twice)}_...); predict them apart"
         )
+    require_writable(out)
     video = open_model(model, config, set_, classes=classes, device=device)
     documents = []
     for clip in clips:
         try:
             found = predict_clip(clip, video, out=out, top=top, strict=strict)
         except NeurofocusError as error:
-            print_error(str(error))
+            print_error(f"{clip}: {str(error).removeprefix(f'{clip.name}: ')}")
             continue
         documents.append(found.document)
         if not as_json:

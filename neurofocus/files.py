@@ -23,6 +23,7 @@ __all__ = [
     "lock_beside",
     "locked",
     "mendable",
+    "require_writable",
     "sha256_file",
     "sweep_partial",
     "write_bytes",
@@ -57,6 +58,20 @@ def mendable(path: Path) -> Iterator[None]:
         if (reason := _REASONS.get(error.errno or 0)) is None:
             raise
         raise NeurofocusError(f"{path}: {reason}") from error
+
+
+def require_writable(folder: Path) -> None:
+    """Refuse an output folder that cannot be written into, before anything is computed; nothing is made.
+
+    Raises:
+        NeurofocusError: a file is in the way, or the folder (or the one to make it in) is not writable.
+    """
+    with mendable(folder):
+        place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not place.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, "not a folder")
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "not writable")
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from neurofocus.files import (
     cache_dir,
     locked,
     mendable,
+    require_writable,
     sha256_file,
     sweep_partial,
     write_bytes,
@@ -142,6 +143,20 @@ def test_names_in_the_way(tmp_path: Path) -> None:
     with pytest.raises(NeurofocusError, match="the name is too long"):
         write_bytes(tmp_path / ("x" * 250), b"")
     assert names(tmp_path) == ["file", "folder"]
+
+
+def test_an_output_folder_is_judged_before_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_writable(tmp_path / "a/b")
+    assert names(tmp_path) == []
+    (tmp_path / "file").write_text("x")
+    for path in (tmp_path / "file", tmp_path / "file/below"):
+        with pytest.raises(NeurofocusError, match=f"{path}: a file is where a folder is needed"):
+            require_writable(path)
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anywhere
+    with pytest.raises(NeurofocusError, match="a/b: not writable; change its permissions or choose another"):
+        require_writable(tmp_path / "a/b")
 
 
 def test_other_errors_stay_what_they_are(tmp_path: Path) -> None:

@@ -161,8 +161,11 @@ class ModelConfig(Settings):
             )
         if self.num_focus_frames > self.num_frames:
             raise ValueError(f"num_focus_frames {self.num_focus_frames} exceeds num_frames {self.num_frames}")
-        if not self.patches.deformable and self.patch_size > self.frame_size:
-            raise ValueError(f"patch_size {self.patch_size} exceeds frame_size {self.frame_size}")
+        if self.kind != "tsm_plus" and self.patch_size > self.frame_size:
+            raise ValueError(
+                f"patch_size {self.patch_size} exceeds frame_size {self.frame_size}; patches are parts of the frame: "
+                "choose a smaller one"
+            )
         return self
 
     @model_validator(mode="after")

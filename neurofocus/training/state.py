@@ -187,7 +187,7 @@ def load_saved(path: Path, identity: Mapping[str, Any]) -> SavedState | None:
     changed = [key for key, value in identity.items() if saved.identity.get(key) != value]
     if changed:
         raise ConfigError(
-            f"{path}: was started with another {' and '.join(changed)}; "
+            f"{path}: was started with other {' and '.join(changed)}; "
             "use the old settings to continue, --fresh to start again, or another --out"
         )
     return saved

@@ -15,9 +15,9 @@ from neurofocus.errors import ConfigError
 from neurofocus.files import mendable, sweep_partial, write_json
 from neurofocus.schema.run import RunConfig
 
-__all__ = ["config_hash", "open_run", "provenance"]
+__all__ = ["RUN_RECORD", "config_hash", "open_run", "provenance"]
 
-_RECORD = "run.json"
+RUN_RECORD = "run.json"
 # What a run makes; ``--fresh`` removes nothing else.
 _OURS = re.compile(
     r"run\.json|cohort\.tsv|folds\.tsv|checks\.json|external-[A-Za-z0-9._-]+\.(json|tsv)|fold-[0-9]+|jobs|predictions\.tsv|metrics\.json|report\.html|bundle|history\.tsv|logits\.npz|curve\.(csv|png)|last\.safetensors|tensorboard|\.lock|\..*\.nf-partial\..*"
@@ -49,7 +49,7 @@ def open_run(out: Path, config: RunConfig, *, fresh: bool) -> dict[str, Any]:
     Raises:
         ConfigError: the folder holds something else, or results of a run with other settings.
     """
-    path = out / _RECORD
+    path = out / RUN_RECORD
     if fresh and path.is_file():
         _remove_run(out)
     if path.is_file():
@@ -65,7 +65,7 @@ def open_run(out: Path, config: RunConfig, *, fresh: bool) -> dict[str, Any]:
         out.mkdir(parents=True, exist_ok=True)
     if any(".nf-partial" not in entry.name for entry in out.iterdir()):
         raise ConfigError(
-            f"--out {out}: holds files but no {_RECORD}, so it is not a run; choose another folder"
+            f"--out {out}: holds files but no {RUN_RECORD}, so it is not a run; choose another folder"
         )
     sweep_partial(out)
     record = {
@@ -114,7 +114,7 @@ def _remove_run(out: Path) -> None:
     Raises:
         ConfigError: naming what a run does not make; nothing is removed then.
     """
-    entries = sorted(out.iterdir(), key=lambda entry: entry.name == _RECORD)
+    entries = sorted(out.iterdir(), key=lambda entry: entry.name == RUN_RECORD)
     foreign = sorted(entry.name for entry in entries if not _OURS.fullmatch(entry.name))
     if foreign:
         raise ConfigError(

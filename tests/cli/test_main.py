@@ -90,6 +90,17 @@ def test_interruption(
     assert capsys.readouterr().err == "neurofocus: interrupted\n"
 
 
+def test_an_interrupted_training_of_videos_can_be_continued(
+    main: Main, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("neurofocus.schema.load.load_run_config", interrupted)
+    assert main(["video", "train", "--dataset", "folder", "--data", "."]) == 130
+    assert "interrupted; the same command (without --fresh) continues" in capsys.readouterr().err
+
+
 def test_a_bug_keeps_its_traceback(main: Main, monkeypatch: pytest.MonkeyPatch) -> None:
     fail_with(monkeypatch, ZeroDivisionError("a bug"))
     with pytest.raises(ZeroDivisionError, match="a bug"):

@@ -151,7 +151,7 @@ def test_predict_with_a_checkpoint(
     arguments = ("--classes", classes, "--out", tmp_path / "out", "--top", "1")
     assert command("video", "predict", bad, clip, *model, *arguments) == 2
     shown = capsys.readouterr()
-    assert shown.err.splitlines()[-1].startswith("neurofocus: error: bad.mp4: ")
+    assert shown.err.splitlines()[-1].startswith(f"neurofocus: error: {bad}: an empty file")
     assert "clip: " in shown.out
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "clip_prediction.json",
@@ -162,6 +162,38 @@ def test_predict_with_a_checkpoint(
     (document,) = json.loads(capsys.readouterr().out)
     assert document["top"][0]["class"] in ("jump", "run")
     assert len(document["top"]) == 1
+
+
+def test_a_folder_of_clips_is_not_a_clip(
+    command: Command, capsys: Shown, model: list[object], root: Path, tmp_path: Path
+) -> None:
+    assert command("video", "predict", root / "test/cat", *model, "--out", tmp_path) == 2
+    assert f"if these are clips, give them instead: {root / 'test/cat'}/*" in one_line(capsys)
+
+
+def test_a_patch_larger_than_the_frame(command: Command, capsys: Shown, root: Path, tmp_path: Path) -> None:
+    given = ("--dataset", "folder", "--data", root, "--out", tmp_path, *SETTINGS, *CPU)
+    assert command("video", "train", *given, "--set", "model.patch_size=64") == 2
+    assert "patch_size 64 exceeds frame_size 32" in one_line(capsys)
+
+
+@pytest.mark.parametrize("name", ["evaluate", "predict"])
+def test_an_output_folder_is_refused_before_anything_is_computed(
+    command: Command, capsys: Shown, root: Path, tmp_path: Path, name: str
+) -> None:
+    out = put_text(tmp_path / "file", "x") / "out"
+    what = ("--dataset", "folder", "--data", root) if name == "evaluate" else (root / "test/cat/1.mp4",)
+    assert command("video", name, *what, "--model", "absent", "--out", out) == 2
+    assert f"{out}: a file is where a folder is needed" in one_line(capsys)
+
+
+def test_the_results_of_a_training_are_not_overwritten(
+    command: Command, capsys: Shown, root: Path, tmp_path: Path
+) -> None:
+    put_text(tmp_path / "run.json", "{}")
+    what = ("--dataset", "folder", "--data", root, "--model", tmp_path, "--out", tmp_path)
+    assert command("video", "evaluate", *what) == 2
+    assert "holds a training and its results, which would be overwritten; choose another" in one_line(capsys)
 
 
 def test_clips_that_would_overwrite_each_other(

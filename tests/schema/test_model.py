@@ -27,7 +27,7 @@ def test_defaults_are_the_papers() -> None:
     [
         ({"num_glance_frames": 5}, "num_glance_frames 5 does not divide num_frames 48"),
         ({"num_focus_frames": 49}, "num_focus_frames 49 exceeds num_frames 48"),
-        ({"patches": {"deformable": False}, "patch_size": 256}, "patch_size 256 exceeds frame_size 224"),
+        ({"patch_size": 256}, "patch_size 256 exceeds frame_size 224; .* choose a smaller one"),
         (
             {"patches": {"min_fraction": 0.8, "max_fraction": 0.5}},
             "min_fraction 0.8 exceeds max_fraction 0.5",
@@ -56,7 +56,8 @@ def test_what_does_not_fit(changes: dict[str, Any], words: str) -> None:
 
 def test_what_does_fit() -> None:
     ModelConfig(num_frames=48, num_glance_frames=48, num_focus_frames=48)
-    ModelConfig(patch_size=256)  # deformable boxes may be enlarged
+    ModelConfig(patch_size=224)
+    ModelConfig(kind="tsm_plus", classifier=ClassifierConfig(kind="average"), patch_size=256)  # not used
     PatchConfig(padding="zeros", antialias=False)
     PatchConfig(min_fraction=0.5, max_fraction=0.5)
 

@@ -108,7 +108,7 @@ class VideoDataset(CaseDataset):
         except VideoError as error:
             raise VideoError(
                 f"clip {clip.name!r} cannot be used: {error}; run 'neurofocus video check --thorough' to find all such "
-                "clips, then mend them or name them in a file for --exclude: a training goes on after its last epoch"
+                "clips, then mend them or name them in a text file and add --exclude FILE: a training goes on after its last epoch"
             ) from error
         item = Batch(
             frames=frames,

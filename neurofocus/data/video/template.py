@@ -58,7 +58,8 @@ def find_frames(folder: Path, templates: Sequence[str] = ()) -> FrameNames:
     Raises:
         VideoError: if the folder cannot be read, no file fits, or different files fit several templates.
     """
-    names = [name for name in _names(folder) if name.lower().endswith(_SUFFIXES)]
+    files = _names(folder)
+    names = [name for name in files if name.lower().endswith(_SUFFIXES)]
     if known := [fitting for template in templates if (fitting := _matching(names, template)) is not None]:
         return _widest(folder, known)
     groups: dict[tuple[str, str], list[str]] = {}
@@ -66,10 +67,11 @@ def find_frames(folder: Path, templates: Sequence[str] = ()) -> FrameNames:
         if found := _NUMBERED.fullmatch(name):
             groups.setdefault((found["before"], found["after"]), []).append(found["number"])
     if not groups:
+        clips = f"; if these are clips, give them instead: {folder}/*" if len(files) > len(names) else ""
         raise refusal(
             folder,
-            f"a folder without numbered frames ({len(names)} pictures)",
-            f"give a folder with one picture a frame, {_EXAMPLES}",
+            f"a folder without numbered frames ({len(names)} pictures, {len(files) - len(names)} other entries)",
+            f"give a folder with one picture a frame, {_EXAMPLES}{clips}",
         )
     usual = [group for group in groups if group[0] in _USUAL_PREFIXES]
     chosen = list(groups) if len(groups) == 1 else usual

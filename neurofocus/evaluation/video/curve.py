@@ -9,6 +9,14 @@ from neurofocus.evaluation.figures import Theme, add_legend, png_bytes, themed_a
 
 __all__ = ["CurvePoint", "curve_figure", "curve_table"]
 
+_SPELLED = {
+    "top1": "top-1 accuracy",
+    "top5": "top-5 accuracy",
+    "map": "mAP",
+    "map_official": "interpolated mAP",
+}
+_ALARM = "#b3261e"
+
 
 @dataclass(frozen=True)
 class CurvePoint:
@@ -48,13 +56,14 @@ def curve_table(points: Sequence[CurvePoint], measure: str) -> pd.DataFrame:
     )
 
 
-def curve_figure(points: Sequence[CurvePoint], measure: str, theme: Theme) -> bytes:
+def curve_figure(points: Sequence[CurvePoint], measure: str, theme: Theme, *, note: str = "") -> bytes:
     """Draw each series as a line over its 95 % intervals.
 
     Args:
         points: of all series, at least one point.
-        measure: label of the vertical axis, for example "mAP".
+        measure: what is drawn, for example "map"; known names are spelled out.
         theme: colours.
+        note: a line above the picture, such as SYNTHETIC.
     """
     figure, axes = themed_axes(theme, (6.2, 4.4))
     for place, (name, line) in enumerate(_lines(points).items()):
@@ -67,7 +76,11 @@ def curve_figure(points: Sequence[CurvePoint], measure: str, theme: Theme) -> by
             label=name,
         )  # fmt: skip
     axes.set_xlabel("GFLOPs a video (1e9 multiply-adds)")
-    axes.set_ylabel(f"{measure} (%)")
+    axes.set_ylabel(f"{_SPELLED.get(measure, measure)} (%)")
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, -2), min(high, 102))  # room for a marker, none for shares beyond all
+    if note:
+        axes.set_title(note, size=9, weight="bold", color=_ALARM, loc="left")
     add_legend(axes, theme, "lower right")
     return png_bytes(figure)
 

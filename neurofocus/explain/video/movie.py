@@ -16,6 +16,8 @@ from neurofocus.movies import write_movie
 
 __all__ = ["write_clip_movie"]
 
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
 _SHORT_SIDE = 360
 _STRIP = 64
 _MARGIN = 6
@@ -121,12 +123,25 @@ def _picture(
     if box is not None:
         draw.rectangle([float(value) for value in _inside(box, height, width)], outline=_BOX, width=3)
     name, probability = clip.answers[0]
-    lines = [f"{clip.moment(number)}   {name} {probability:.2f}", *clip.notes]
-    draw.text((_MARGIN, _MARGIN), "\n".join(lines), _INK, _font(15), stroke_width=2, stroke_fill=_PAPER)
+    font = _font(15)
+    texts = [f"{clip.moment(number)}   {name} {probability:.2f}", *clip.notes]
+    lines = [line for text in texts for line in _wrapped(text, font, width - 2 * _MARGIN)]
+    draw.text((_MARGIN, _MARGIN), "\n".join(lines), _INK, font, stroke_width=2, stroke_fill=_PAPER)
     image.paste(strip, (0, height))
     x = _across(number, clip.source.num_frames, width)
     draw.line([(x, height + 2), (x, height + _STRIP - 3)], _INK, 2)
     return np.asarray(image)
+
+
+def _wrapped(text: str, font: Font, width: float) -> list[str]:
+    """Return the text in lines that fit: class names and notes may be whole sentences."""
+    lines: list[str] = []
+    for word in text.split(" "):
+        if lines and font.getlength(f"{lines[-1]} {word}") <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
 
 
 def _dimmed(pixels: Frames, box: npt.NDArray[np.float64]) -> Frames:
@@ -161,5 +176,5 @@ def _across(number: int, total: int, width: int) -> float:
     return _MARGIN + (number + 0.5) / total * (width - 2 * _MARGIN)
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def _font(size: int) -> Font:
     return ImageFont.load_default(size)

@@ -1,19 +1,17 @@
-"""What a table of clips says about itself, without a look at the disk: counts, labels, duplicates, leaks."""
+"""What a table of clips says about itself, without a look at the disk: labels, duplicates, leaks, parts."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from neurofocus.ingest.checks.findings import Finding
 from neurofocus.ingest.video.listing import SPLITS
 from neurofocus.ingest.video.media import without_suffix
-from neurofocus.ingest.video.report import SplitCounts
 from neurofocus.ingest.video.table import PART_COLUMNS, VideoTable
-from neurofocus.schema.video import OfficialCount
+from neurofocus.ingest.video.text import counted
 
-__all__ = ["check_table", "count_warnings", "split_counts"]
+__all__ = ["check_table"]
 
 _SHOWN = 3
 
@@ -22,55 +20,21 @@ def check_table(table: VideoTable) -> tuple[list[Finding], list[Finding]]:
     """Return what refuses the clips of a table, and what to warn of. No file is looked at.
 
     Refused: a clip in two splits (leak), a clip twice in a split with different labels, labels beyond the classes,
-    training clips without a label, names that mean several files. Warned of: a clip twice in a split, a test list that is
-    the validation list, parts of a file in two splits, classes without clips, clips of no frames.
+    a single class, training clips without a label, names that mean several files, parts of no frames. Warned of: nothing
+    to train or to score on, a clip twice in a split, a test list that is the validation list, parts of a file in two
+    splits, classes without clips, clips of no frames.
     """
-    refusals = [*_ambiguous(table), *_outside(table)]
-    warnings = [*_shared_files(table.clips), *_empty_classes(table), *_no_frames(table.clips)]
+    refusals = [*_ambiguous(table), *_outside(table), *_single_class(table), *_no_parts(table.clips)]
+    warnings = [
+        *_one_sided(table.clips),
+        *_shared_files(table.clips),
+        *_empty_classes(table),
+        *_no_frames(table.clips),
+    ]
     for found in (_leaks, _repeats, _unlabelled):
         for finding, refused in found(table.clips):
             (refusals if refused else warnings).append(finding)
     return refusals, warnings
-
-
-def split_counts(table: VideoTable) -> dict[str, SplitCounts]:
-    """Return figures of every split that has clips."""
-    found: dict[str, SplitCounts] = {}
-    for split in SPLITS:
-        rows = table.clips[table.clips["split"] == split]
-        if rows.empty:
-            continue
-        labels = np.array([label for each in rows["labels"] for label in each], dtype=np.int64)
-        inside = labels[(labels >= 0) & (labels < table.num_classes)]
-        found[split] = SplitCounts(
-            clips=len(rows),
-            labelled=int((rows["labels"].map(len) > 0).sum()),
-            files=int((rows["kind"] == "file").sum()),
-            label_range=(int(labels.min()), int(labels.max())) if labels.size else None,
-            histogram=tuple(np.bincount(inside, minlength=table.num_classes).tolist()),
-        )
-    return found
-
-
-def count_warnings(table: VideoTable, official: Sequence[OfficialCount]) -> list[Finding]:
-    """Return how the numbers of clips differ from every published edition; nothing if they are those of one."""
-    clips = table.clips
-    found: dict[str, int] = {split: int((clips["split"] == split).sum()) for split in SPLITS}
-    found["total"] = int((clips["labels"].map(len) > 0).sum())
-    texts = []
-    for edition in official:
-        wanted = {name: getattr(edition, name) for name in found if getattr(edition, name) is not None}
-        off = {
-            name: count for name, count in wanted.items() if abs(found[name] - count) > edition.within * count
-        }
-        if wanted and not off:
-            return []
-        differences = ", ".join(f"{name} {found[name]:,} of {count:,}" for name, count in off.items())
-        texts.append(f"{edition.name}: {differences} ({edition.source})")
-    if not texts:
-        return []
-    text = "the lists hold other numbers of clips than published: " + "; ".join(texts)
-    return [Finding("official counts", text, {"found": found})]
 
 
 def _leaks(clips: pd.DataFrame) -> Iterator[tuple[Finding, bool]]:
@@ -85,8 +49,8 @@ def _leaks(clips: pd.DataFrame) -> Iterator[tuple[Finding, bool]]:
     for column in ("clip_id", "path"):
         leaked = _in_two_splits(clips, [column, *PART_COLUMNS])
         if len(leaked):
-            text = f"leak: {len(leaked)} clips are in two splits ({_first(leaked)})"
-            yield Finding("leak", f"{text}; remove them from one list", {"clips": len(leaked)}), True
+            text = f"leak: {counted(len(leaked), 'clip is', 'clips are')} in two splits ({_first(leaked)})"
+            yield Finding("leak", f"{text}; keep each in one list only", {"clips": len(leaked)}), True
             return
 
 
@@ -96,7 +60,7 @@ def _shared_files(clips: pd.DataFrame) -> Iterator[Finding]:
     if len(shared):
         yield Finding(
             "shared file",
-            f"parts of {len(shared)} files are in two splits ({_first(shared)}): what a model learns of the scene helps "
+            f"parts of {counted(len(shared), 'file are', 'files are')} in two splits ({_first(shared)}): what a model learns of the scene helps "
             "it in the test",
             {"files": len(shared)},
         )
@@ -122,7 +86,7 @@ def _repeats(clips: pd.DataFrame) -> Iterator[tuple[Finding, bool]]:
     ):
         names = rows["clip_id"].drop_duplicates()
         if len(names):
-            text = f"{len(names)} clips stand twice in a split {words}".rstrip()
+            text = f"{counted(len(names), 'clip stands', 'clips stand')} twice in a split {words}".rstrip()
             text += f" ({_first(names)}); keep one line of each"
             yield Finding("repeated clip", text, {"clips": len(names)}), refused
 
@@ -137,7 +101,7 @@ def _ambiguous(table: VideoTable) -> Iterator[Finding]:
     names = list(table.ambiguous)
     names += [f"{name}: {', '.join(rows['path'])}" for name, rows in alike.groupby("clip_id", sort=False)]
     if names:
-        text = f"{len(names)} clips may be several files that differ in their suffix ({_first(names)})"
+        text = f"{counted(len(names), 'clip', 'clips')} may be several files that differ in their suffix ({_first(names)})"
         advice = "remove or rename all but one, and list it with its suffix"
         yield Finding("ambiguous clip", f"{text}; {advice}", {"clips": names})
 
@@ -154,10 +118,47 @@ def _outside(table: VideoTable) -> Iterator[Finding]:
     row: Any = bad.iloc[0]
     yield Finding(
         "label range",
-        f"{len(bad)} clips have labels outside 0…{table.num_classes - 1} (first: {row['clip_id']}: "
+        f"{counted(len(bad), 'clip has', 'clips have')} labels outside 0…{table.num_classes - 1} (first: {row['clip_id']}: "
         f"{', '.join(str(label) for label in row['labels'])}){hint}; give the lists and the class file of one edition",
         {"clips": len(bad), "least": int(min(labelled)), "largest": int(max(labelled))},
     )
+
+
+def _single_class(table: VideoTable) -> Iterator[Finding]:
+    if table.num_classes < 2 and table.clips["labels"].map(len).any():
+        names = f" ({table.classes[0]})" if table.classes else ""
+        text = f"all clips are of one class{names}; there is nothing to tell apart: give clips of two classes or more"
+        yield Finding("single class", text, {"classes": table.num_classes})
+
+
+def _one_sided(clips: pd.DataFrame) -> Iterator[Finding]:
+    """Yield what cannot be done with the splits that are there."""
+    there = set(clips.loc[clips["labels"].map(len) > 0, "split"])
+    if "train" not in there:
+        text = "no labelled clips to train on: scoring only; to train, give a train list (--list train=FILE) or folder"
+        yield Finding("no training clips", text, {})
+    elif there == {"train"}:
+        text = (
+            "no labelled clips to validate or test on, which training needs: give a validation list "
+            "(--list validation=FILE), or a folder 'val' beside 'train'"
+        )
+        yield Finding("no clips to score", text, {})
+
+
+def _no_parts(clips: pd.DataFrame) -> Iterator[Finding]:
+    """Yield parts that begin before their file or end before they begin."""
+    for unit in ("frame", "second"):
+        start, end = (clips[name] for name in PART_COLUMNS if unit in name)
+        wrong = clips[((start < 0) | (end <= start)).fillna(False)]
+        if len(wrong):
+            row: Any = wrong.iloc[0]
+            bounds = f"{start[wrong.index[0]]} to {end[wrong.index[0]]}"
+            yield Finding(
+                "part",
+                f"{counted(len(wrong), 'clip is a part', 'clips are parts')} that cannot be (first: {row['clip_id']}: "
+                f"{unit}s {bounds}, the end not included); correct the list",
+                {"clips": len(wrong)},
+            )
 
 
 def _unlabelled(clips: pd.DataFrame) -> Iterator[tuple[Finding, bool]]:
@@ -167,7 +168,7 @@ def _unlabelled(clips: pd.DataFrame) -> Iterator[tuple[Finding, bool]]:
         own = clips["split"] == split
         names = clips.loc[own & bare, "clip_id"]
         if len(names) and (split == "train" or not bare[own].all()):
-            text = f"{split}: {len(names)} of {own.sum()} clips have no label ({_first(names)})"
+            text = f"{split}: {len(names)} of {own.sum()} clips without a label ({_first(names)})"
             yield (
                 Finding("no label", f"{text}; remove them from the list", {"clips": len(names)}),
                 split == "train",
@@ -197,7 +198,7 @@ def _no_frames(clips: pd.DataFrame) -> Iterator[Finding]:
     if len(empty):
         yield Finding(
             "no frames",
-            f"{len(empty)} clips have no frames according to their list ({_first(empty)}); extract them again",
+            f"{counted(len(empty), 'clip has', 'clips have')} no frames according to the list ({_first(empty)}); extract the frames again",
             {"clips": len(empty)},
         )
 

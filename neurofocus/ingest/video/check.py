@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from neurofocus.ingest.checks.findings import Finding
-from neurofocus.ingest.video.bounds import check_table, count_warnings, split_counts
+from neurofocus.ingest.video.bounds import check_table
 from neurofocus.ingest.video.class_order import class_order_conflict
-from neurofocus.ingest.video.disk import OpenedClips, Probe, missing_clips, open_clips, same_files
+from neurofocus.ingest.video.copies import same_files
+from neurofocus.ingest.video.counts import count_warnings, split_counts
+from neurofocus.ingest.video.disk import OpenedClips, Probe, missing_clips, open_clips
 from neurofocus.ingest.video.media import Folders
 from neurofocus.ingest.video.report import Sample, VideoReport
 from neurofocus.ingest.video.table import VideoTable

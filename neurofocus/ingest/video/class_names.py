@@ -137,7 +137,7 @@ def _order_warning(names: tuple[str, ...], rule: ClassRule, order: ClassOrder | 
     used = "sorted names" if rule.names != names else "the file's order"
     text = (
         f"class names are not sorted in their file: {used} is used; TSM and AdaFocus sort, mmaction2 keeps the file's "
-        "order: set the order (sorted or file) to that of the checkpoint you load"
+        "order: set --class-order (sorted or file) to that of the checkpoint you load"
     )
     return (text,)
 
@@ -145,7 +145,7 @@ def _order_warning(names: tuple[str, ...], rule: ClassRule, order: ClassOrder | 
 def _undecided(path: Path) -> str:
     return (
         f"{path.name} is not sorted and the lists hold numbers: TSM and AdaFocus count sorted names, mmaction2 the "
-        "file's order; names stay unknown until you set the order (sorted or file)"
+        "file's order; names stay unknown until you set --class-order (sorted or file)"
     )
 
 

@@ -68,16 +68,16 @@ def _known(checkpoint: Sequence[str], data: Sequence[str]) -> str:
     if _is_sorted(checkpoint):
         return (
             "the checkpoint counts sorted names, as TSM and AdaFocus do, the data the order of a file; read the data "
-            "with order=sorted"
+            "with --class-order sorted"
         )
     if _is_sorted(data):
         return (
             "the data count sorted names, the checkpoint another order, as mmaction2 keeps the file's; read the data "
-            "with order=file, or with the checkpoint's class file"
+            "with --class-order file, or with the checkpoint's class file (--list classes=FILE)"
         )
     return (
         "a permutation, as between mmaction2's and FrameExit's lists of ActivityNet; read the data with the "
-        "checkpoint's class file"
+        "checkpoint's class file (--list classes=FILE)"
     )
 
 

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple, Protocol
 import pandas as pd
 
 from neurofocus.errors import VideoError
-from neurofocus.ingest.checks.findings import Finding
 from neurofocus.ingest.video.media import IMAGE_SUFFIXES, Folders
 from neurofocus.ingest.video.report import FrameMismatch, Sample
 from neurofocus.ingest.video.table import PART_COLUMNS
@@ -25,7 +24,6 @@ __all__ = [
     "frame_folder",
     "missing_clips",
     "open_clips",
-    "same_files",
 ]
 
 _SHOWN = 5
@@ -136,6 +134,8 @@ def open_clips(
             continue
         flawed += [f"{row.path}: {flaw}" for flaw in flaws[:1]]
         declared = row.declared()
+        if probe is None and found is not None and row.start_frame >= found:
+            bad.append(f"{row.path}: frames from {row.start_frame:.0f} on are listed, it has {found}")
         if found is not None and declared is not None and found != declared:
             frames.append((row.path, declared, found))
     fewer = sum(found < declared for _, declared, found in frames)
@@ -186,30 +186,6 @@ def frame_folder(folder: Path, templates: Sequence[str] = ()) -> FrameFolder:
             f"frames {found.first} to {found.last} are {found.count} files; some are left out: extract them again"
         )
     return found
-
-
-def same_files(clips: pd.DataFrame, data: Path) -> list[Finding]:
-    """Return files in two splits that have the same name and the same size, and so are likely the same clip.
-
-    Only files whose name is in two splits are asked for their size.
-    """
-    files = clips[clips["kind"] == "file"].assign(name=lambda rows: rows["path"].map(posixpath.basename))
-    in_two = files.groupby("name")["split"].transform("nunique") > 1
-    sizes: dict[tuple[str, int], Any] = {}
-    found = []
-    for row in files[in_two].itertuples(index=False):
-        try:
-            key = (str(row.name), (data / str(row.path)).stat().st_size)
-        except OSError:
-            continue
-        other = sizes.setdefault(key, row)
-        if other.split != row.split and other.path != row.path and other.clip_id != row.clip_id:
-            found.append(f"{other.path} and {row.path}")
-    if not found:
-        return []
-    more = ", …" if len(found) > 1 else ""
-    text = f"leak: {len(found)} files of two splits have the same name and size ({found[0]}{more}); keep one of each"
-    return [Finding("leak", text, {"files": len(found)})]
 
 
 def _rows(chosen: Sequence[pd.DataFrame]) -> Iterator[_Clip]:

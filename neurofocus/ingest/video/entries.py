@@ -114,13 +114,11 @@ def _diving(request: Request, lists: Mapping[Split, list[Any]]) -> Listing:
             where = f"{request.files[split]}: entry {place}"
             name = _value(entry, "vid_name", str, where)
             labels = (_value(entry, "label", int, where),) if "label" in entry else ()
-            start, stop = 0, None
+            part, count = None, None
             if "end_frame" in entry:
-                start = _value(entry, "start_frame", int, where)
-                stop = _value(entry, "end_frame", int, where)
-            # From frame 0 on, the end only counts the frames of a trimmed file, as another decoder did.
-            part = None if start == 0 or stop is None else (start, stop)
-            count = None if stop is None else stop - start
+                # Counted by another decoder: files may have a frame or two less.
+                part = (_value(entry, "start_frame", int, where), _value(entry, "end_frame", int, where))
+                count = part[1] - part[0]
             clips.append(ListedClip((name,), split, labels, where, num_frames=count, frames=part))
     return Listing(clips, (), (_version(request, lists),))
 

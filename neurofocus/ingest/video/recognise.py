@@ -1,6 +1,7 @@
 """Which list format a data folder holds: by names and content, said aloud; never by guessing between two."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -47,10 +48,11 @@ def recognise(
     """
     check_given(options.lists)
     files = list_files(data, folders)
-    tried: dict[str, str] = {}
+    tried: dict[ListFormat, Exception] = {}
     fitting: list[tuple[Opened, Mapping[str, Path]]] = []
     rows: dict[Path, RowFile] = {}
-    for name in _wanted(spec, options):
+    wanted = _wanted(spec, options)
+    for name in wanted:
         found = find_lists(spec.formats[name], files, options.lists)
         if name == "folders" or found is None:
             continue
@@ -58,13 +60,13 @@ def recognise(
         try:
             fitting.append((_OPENERS[name](Request(found, spec, data, options, rows)), found))
         except (NotThisFormat, VideoError) as error:
-            tried[name] = str(error)
-    if not fitting and not tried and "folders" in _wanted(spec, options):
-        try:
+            tried[name] = error
+    if not fitting and not tried and "folders" in wanted:
+        with suppress(NotThisFormat):  # said with the lists that were looked for
             return open_folders(Request({}, spec, data, options), folders), {}
-        except NotThisFormat as error:
-            tried["folders"] = str(error)
-    return _only(fitting, tried, spec, data)
+    if not fitting:
+        raise VideoError(f"{data}: {_no_format(spec, tried) if tried else _no_list(spec, wanted)}")
+    return _only(fitting, data)
 
 
 def _wanted(spec: VideoDatasetSpec, options: ListOptions) -> tuple[ListFormat, ...]:
@@ -77,35 +79,45 @@ def _wanted(spec: VideoDatasetSpec, options: ListOptions) -> tuple[ListFormat, .
     return (options.format,)
 
 
-def _only(
-    fitting: list[tuple[Opened, Mapping[str, Path]]],
-    tried: Mapping[str, str],
-    spec: VideoDatasetSpec,
-    data: Path,
-) -> tuple[Opened, Mapping[str, Path]]:
+def _only(fitting: list[tuple[Opened, Mapping[str, Path]]], data: Path) -> tuple[Opened, Mapping[str, Path]]:
     certain = [item for item in fitting if not item[0].doubts]
     for candidates in (fitting, certain):
         if len(candidates) == 1:
             return candidates[0]
-    if fitting:
-        text = "; ".join(
-            f"{opened.format} ({opened.reason}{''.join(f'; but {doubt}' for doubt in opened.doubts)})"
-            for opened, _ in fitting
-        )
-        raise VideoError(f"{data}: {len(fitting)} formats fit: {text}; say which one (--format NAME)")
-    if tried:
-        reasons = dict.fromkeys(tried.values())
-        text = "; ".join(
-            f"{', '.join(name for name in tried if tried[name] == reason)}: {reason}" for reason in reasons
-        )
-        raise VideoError(
-            f"{data}: no format of {spec.name} fits: {text}; mend the list, or name a format (--format)"
-        )
-    expected = ", ".join(
-        f"{name} ({', '.join(dict.fromkeys((*files.all, *files.train, *files.validation)))})"
-        for name, files in spec.formats.items()
+    text = "; ".join(
+        f"{opened.format} ({opened.reason}{''.join(f'; but {doubt}' for doubt in opened.doubts)})"
+        for opened, _ in fitting
     )
-    raise VideoError(
-        f"{data}: no list file of {spec.name} here or one folder below; looked for {expected}; put a list there or "
-        "name it (--list train=FILE)"
-    )
+    raise VideoError(f"{data}: {len(fitting)} formats fit: {text}; say which one (--format NAME)")
+
+
+def _no_format(spec: VideoDatasetSpec, tried: Mapping[ListFormat, Exception]) -> str:
+    """Say what speaks against each format whose lists are there."""
+    reasons: dict[str, list[str]] = {}
+    for name, error in tried.items():
+        reasons.setdefault(str(error), []).append(name)
+    text = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
+    # A VideoError says itself what to do.
+    advice = "; mend the list, or name a format (--format)"
+    own = all(isinstance(error, VideoError) for error in tried.values())
+    return f"no format of {spec.name} fits: {text}{'' if own else advice}"
+
+
+def _no_list(spec: VideoDatasetSpec, wanted: Sequence[ListFormat]) -> str:
+    """Say which lists and folders were looked for, and what to do."""
+    patterns: dict[str, list[str]] = {}
+    for name, files in spec.formats.items():
+        if name in wanted and name != "folders":
+            text = ", ".join(dict.fromkeys((*files.all, *files.train, *files.validation)))
+            patterns.setdefault(text, []).append(name)
+    looked = [f"{', '.join(names)} ({text})" for text, names in patterns.items()]
+    absent, advice = [], []
+    if looked:
+        absent.append(
+            f"no list file of {spec.name} here or one folder below (looked for {', '.join(looked)})"
+        )
+        advice.append("put a list there or name it (--list train=FILE)")
+    if "folders" in wanted:
+        absent.append("no two class folders with clips (CLASS/CLIP, or train/CLASS/CLIP and val/CLASS/CLIP)")
+        advice.append("give the folder above the class folders as --data")
+    return f"{' and '.join(absent)}; {', or '.join(advice)}"

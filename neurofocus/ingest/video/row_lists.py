@@ -11,7 +11,7 @@ from typing import Literal
 from neurofocus.ingest.video.listing import SPLITS, ListedClip, Listing, NotThisFormat, Opened, Request, Split
 from neurofocus.ingest.video.media import without_suffix
 from neurofocus.ingest.video.rows import Row, RowFile, read_rows
-from neurofocus.ingest.video.text import shown
+from neurofocus.ingest.video.text import counted, shown
 
 __all__ = ["RowFormat", "open_row_list"]
 
@@ -39,10 +39,14 @@ class _Reading:
     def head(self) -> int:
         return _HEADS[self.format]
 
+    def surplus(self, row: Row) -> int:
+        """Return how many of a row's numbers are more than the format has; they can only be the end of its path."""
+        own = 0 if row.name is not None else 1
+        return 0 if self.multi else max(len(row.numbers) - self.head - own, 0)
+
     def split(self, row: Row, separator: str) -> tuple[str, tuple[int, ...], tuple[int, ...]]:
         """Return path, head numbers and label numbers of a row."""
-        own = 0 if row.name is not None else 1
-        surplus = 0 if self.multi else max(len(row.numbers) - self.head - own, 0)
+        surplus = self.surplus(row)
         path = separator.join([row.path, *(str(number) for number in row.numbers[:surplus])])
         numbers = row.numbers[surplus:]
         return path, numbers[: self.head], numbers[self.head :]
@@ -94,13 +98,26 @@ def _require_widths(reading: _Reading, lists: Mapping[Split, RowFile]) -> None:
                 )
             width = len(row.numbers) + (row.name is not None)
             if width < wanted and not (split == "test" and width == reading.head):
-                raise NotThisFormat(f"{rows.where(row)}: {shown(row.path)} and {width} fields are no {looks}")
+                raise NotThisFormat(f"{rows.where(row)}: {_too_short(row, width, looks)}")
+            if reading.surplus(row) and without_suffix(row.path) != row.path:
+                raise NotThisFormat(
+                    f"{rows.where(row)}: {shown(row.path)} is followed by {width} fields, more than {looks} has"
+                )
             if split in labelled:
                 fewest = min(fewest, width)
     if fewest > wanted and not reading.multi and not reading.forced:
         raise NotThisFormat(
             f"every line of {next(iter(labelled.values())).path.name} has more fields than {looks}"
         )
+
+
+def _too_short(row: Row, width: int, looks: str) -> str:
+    if width == 0:
+        return (
+            f"{shown(row.path)} does not end in a label; a label is a whole number from 0 at the end of the line, or a "
+            "name behind a comma, semicolon or tab"
+        )
+    return f"{shown(row.path)} is followed by {width} of the fields of {looks}"
 
 
 def _doubts(reading: _Reading, lists: Mapping[Split, RowFile], num_classes: int | None) -> Iterator[str]:
@@ -130,7 +147,7 @@ def _listing(reading: _Reading, lists: Mapping[Split, RowFile]) -> Listing:
         for split, rows in sorted(lists.items(), key=lambda item: SPLITS.index(item[0]))
         for row in rows.rows
     ]
-    return Listing(clips, (), tuple(_notes(lists)))
+    return Listing(clips, (), (*_surplus_notes(reading, lists), *_notes(lists)))
 
 
 def _clip(reading: _Reading, split: Split, rows: RowFile, row: Row) -> ListedClip:
@@ -144,6 +161,18 @@ def _clip(reading: _Reading, split: Split, rows: RowFile, row: Row) -> ListedCli
     return ListedClip(
         (path,), split, labels, rows.where(row), num_frames=head[-1] if head else None, frames=part
     )
+
+
+def _surplus_notes(reading: _Reading, lists: Mapping[Split, RowFile]) -> Iterator[str]:
+    """Name a line with more numbers than the others: a folder's name may end in one, a line may be wrong."""
+    found = [(rows, row) for rows in lists.values() for row in rows.rows if reading.surplus(row)]
+    if found:
+        rows, row = found[0]
+        yield (
+            f"{counted(len(found), 'line has', 'lines have')} more numbers than {_LOOKS[reading.format]}; the first ones "
+            f"are taken for the end of the path (first: {rows.where(row)}: "
+            f"{shown(reading.split(row, rows.separator)[0])})"
+        )
 
 
 def _notes(lists: Mapping[Split, RowFile]) -> Sequence[str]:

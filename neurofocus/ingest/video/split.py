@@ -9,7 +9,7 @@ from typing import Any
 from neurofocus.errors import VideoError
 from neurofocus.files import write_json
 from neurofocus.ingest.video.listing import SplitRule
-from neurofocus.ingest.video.text import read_json, shown
+from neurofocus.ingest.video.text import counted, read_json, shown
 
 __all__ = ["SPLIT_FILE", "draw_split", "kept_split"]
 
@@ -76,20 +76,24 @@ def kept_split(clips: Mapping[str, str], rule: SplitRule, file: Path) -> tuple[d
     gone = [clip for clip in kept if clip not in clips]
     warnings = [f"the split kept in {file} is used (seed {rule.seed}, {rule.validation:g} held out)"]
     if new:
+        which = counted(len(new), "clip is", "clips are")
         warnings.append(
-            f"{file.name}: {len(new)} clips came after the split was drawn and are left out ({_first(new)}); remove the "
-            "file to draw again, which changes who is held out"
+            f"{file.name}: {which} newer than the split and left out ({_first(new)}); remove the file to draw again, which "
+            "changes who is held out"
         )
     if gone:
+        which = counted(len(gone), "clip of the split is", "clips of the split are")
         warnings.append(
-            f"{file.name}: {len(gone)} clips of the split are no longer there ({_first(gone)}); put them back, or remove "
-            "the file to draw again"
+            f"{file.name}: {which} no longer there ({_first(gone)}); put them back, or remove the file to draw again"
         )
     return kept, warnings
 
 
 def _read(file: Path, rule: SplitRule) -> dict[str, str]:
-    content: Any = read_json(file)
+    try:
+        content: Any = read_json(file)
+    except VideoError:
+        raise VideoError(f"{file}: not readable as JSON; remove the file to draw the split again") from None
     kept: dict[str, str] = {}
     for part in _PARTS:
         names = content.get(part) if isinstance(content, dict) else None

@@ -88,5 +88,5 @@ class VideoTable:
                 return split
         raise VideoError(
             f"{', '.join(self.source.files)}: no labelled clips to validate or test on; give a validation list "
-            "(--list validation=FILE)"
+            "(--list validation=FILE), or a folder 'val' beside 'train'"
         )

@@ -10,7 +10,7 @@ from typing import Any
 
 from neurofocus.errors import VideoError
 
-__all__ = ["Lines", "cells", "is_integer", "read_json", "read_lines", "shown"]
+__all__ = ["Lines", "cells", "counted", "is_integer", "read_json", "read_lines", "shown"]
 
 Lines = list[tuple[int, str]]
 
@@ -61,6 +61,11 @@ def cells(line: str, separator: str) -> list[str]:
         with suppress(csv.Error):  # a "field" of megabytes: no table of ours
             parts = next(csv.reader([line], delimiter=separator, skipinitialspace=True))
     return [part.strip() for part in parts]
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """Return a number with the words that go with it: "1 clip is", "2 clips are"."""
+    return f"{number} {one if number == 1 else many}"
 
 
 def shown(value: object) -> str:

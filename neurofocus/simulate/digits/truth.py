@@ -16,6 +16,7 @@ from neurofocus.simulate.digits.recipe import CLASSES, DigitsConfig, Part
 from neurofocus.simulate.digits.scene import Scene
 
 __all__ = [
+    "DIGITS_FILE",
     "FRAMES_A_SECOND",
     "WARNING",
     "DigitsTruth",
@@ -29,6 +30,7 @@ __all__ = [
 
 WARNING = "SYNTHETIC: videos composed from handwritten digits; no camera recorded them."
 FRAMES_A_SECOND = 12
+DIGITS_FILE = "digits.json"
 _FRAME_COLUMNS = ("path", "frame", "x_center", "y_center", "height", "width", "hidden", "image")
 _VIDEO_COLUMNS = ("path", "label", "difficulty", "num_frames", "num_evidence_frames")
 _README = """SYNTHETIC digits: videos composed from handwritten digits
@@ -126,7 +128,7 @@ def write_descriptions(root: Path, config: DigitsConfig, truths: Mapping[Part, S
         write_text(root / "truth" / f"{part}_videos.tsv", _table(_VIDEO_COLUMNS, videos))
         frames = ((f.path, t.frame, *t.box, t.hidden, t.image) for f in files for t in f.frames)
         write_text(root / "truth" / f"{part}_frames.tsv", _table(_FRAME_COLUMNS, frames))
-    write_json(root / "digits.json", {"description": WARNING, "settings": config.model_dump(mode="json")})
+    write_json(root / DIGITS_FILE, {"description": WARNING, "settings": config.model_dump(mode="json")})
     fields = {"version": __version__, "frames": config.num_frames, "side": config.frame_size}
     write_text(root / "README", _README.format(**fields))
 

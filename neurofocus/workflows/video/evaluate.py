@@ -11,23 +11,24 @@ import pandas as pd
 
 from neurofocus.data.loaders import evaluation_loader
 from neurofocus.data.video.dataset import VideoDataset
-from neurofocus.errors import NeurofocusError
+from neurofocus.errors import ConfigError, NeurofocusError
 from neurofocus.evaluation.figures import LIGHT
 from neurofocus.evaluation.video.curve import CurvePoint, curve_figure, curve_table
 from neurofocus.evaluation.video.scores import VideoScores, score_videos
 from neurofocus.evaluation.video.summary import measure_names, summarise_videos
-from neurofocus.files import atomic_write, write_bytes, write_json
+from neurofocus.files import atomic_write, require_writable, write_bytes, write_json
 from neurofocus.model.build import Model
 from neurofocus.model.cost import measure_cost
 from neurofocus.schema.run import RunConfig
 from neurofocus.tables import write_tsv
 from neurofocus.training.distributed import part
 from neurofocus.training.inference import CaseOutputs, predict_cases
+from neurofocus.workflows.run_record import RUN_RECORD
 from neurofocus.workflows.video.digits import evidence_found
 from neurofocus.workflows.video.flawed import FlawReport
 from neurofocus.workflows.video.source import VideoData
 
-__all__ = ["VideoEvaluation", "evaluate_videos", "write_evaluation"]
+__all__ = ["VideoEvaluation", "evaluate_videos", "require_output", "write_evaluation"]
 
 _LOGGER = logging.getLogger("neurofocus.workflows.video")
 _SHOWN_CLASSES = 5
@@ -94,6 +95,20 @@ def evaluate_videos(
     return VideoEvaluation(metrics, _predictions(scores, data.classes, gflops[-1]), logits)
 
 
+def require_output(out: Path) -> None:
+    """Refuse a folder for results before hours are spent on them.
+
+    Raises:
+        ConfigError: it is the folder of a run, whose own results would be overwritten.
+        NeurofocusError: it cannot be written into.
+    """
+    if (out / RUN_RECORD).is_file():
+        raise ConfigError(
+            f"--out {out}: holds a training and its results, which would be overwritten; choose another folder"
+        )
+    require_writable(out)
+
+
 def write_evaluation(out: Path, found: VideoEvaluation) -> dict[str, Path]:
     """Write predictions.tsv, logits.npz, metrics.json and the accuracy-GFLOPs curve; return the files by kind."""
     files = {
@@ -115,7 +130,8 @@ def write_evaluation(out: Path, found: VideoEvaluation) -> dict[str, Path]:
     points = _curve(found.metrics["steps"], measure)
     with atomic_write(files["curve table"]) as temporary:
         curve_table(points, measure).to_csv(temporary, index=False)
-    write_bytes(files["curve"], curve_figure(points, measure, LIGHT))
+    note = f"SYNTHETIC videos ({found.metrics['dataset']})" if found.metrics["synthetic"] else ""
+    write_bytes(files["curve"], curve_figure(points, measure, LIGHT, note=note))
     write_json(files["metrics"], found.metrics)
     return files
 

@@ -44,7 +44,7 @@ class ClipPrediction:
     def summary_lines(self) -> list[str]:
         """Return the few lines a person reads."""
         shown = ", ".join(f"{entry['class']} {entry['probability']:.3f}" for entry in self.document["top"])
-        lines = [f"{self.document['clip']}: {shown}  ({self.document['gflops']:.2f} GFLOPs)"]
+        lines = [f"{self.document['clip']}: {shown}  ({self.document['gflops']:.4g} GFLOPs)"]
         lines += [f"  warning: {line}" for line in self.document["warnings"]]
         return lines + [f"  {kind:<10} {path}" for kind, path in self.files.items()]
 

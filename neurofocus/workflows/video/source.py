@@ -14,6 +14,7 @@ from neurofocus.data.video.dataset import Clip, VideoDataset
 from neurofocus.data.video.window import ClipPart
 from neurofocus.errors import ConfigError, VideoError
 from neurofocus.ingest.video.bounds import check_table
+from neurofocus.ingest.video.copies import same_files
 from neurofocus.ingest.video.disk import missing_clips
 from neurofocus.ingest.video.listing import SPLITS, ListOptions
 from neurofocus.ingest.video.load import load_videos
@@ -22,8 +23,10 @@ from neurofocus.ingest.video.table import PART_COLUMNS, VideoTable
 from neurofocus.schema.load import load_video_spec
 from neurofocus.schema.run import RunConfig
 from neurofocus.schema.video import VideoDatasetSpec
+from neurofocus.simulate.digits.truth import DIGITS_FILE
 from neurofocus.workflows.cohort.setup import says_synthetic
 from neurofocus.workflows.video.digits import digits_root
+from neurofocus.workflows.video.listed import distinct_clips, excluded_names
 from neurofocus.workflows.video.opener import ClipOpener
 
 __all__ = ["VideoData", "data_folder", "find_videos"]
@@ -187,9 +190,9 @@ def find_videos(
         raise VideoError(f"{refusals[0].text}{more}")
     for warning in table.warnings:
         _LOGGER.warning("%s", warning)
-    clips = _distinct(table.clips)
+    clips = distinct_clips(table.clips)
     missing = missing_clips(clips, data.absolute(), Folders())
-    excluded = clips[["clip_id", "path"]].isin(_excluded(exclude, clips)).any(axis=1)
+    excluded = clips[["clip_id", "path"]].isin(excluded_names(exclude, clips)).any(axis=1)
     lost = missing | excluded
     left_out: dict[str, int] = {split: int((lost & (clips["split"] == split)).sum()) for split in SPLITS}
     if missing.all():
@@ -207,6 +210,8 @@ def find_videos(
         _LOGGER.warning(
             "%d of %d listed clips are left out (%s; first: %s)", lost.sum(), len(lost), counts, names
         )
+    if leaks := same_files(clips[~lost], data.absolute()):
+        raise VideoError(leaks[0].text)
     table = replace(table, clips=clips[~lost])
     return VideoData(spec, table, data.absolute(), left_out, strict, clips[excluded & ~missing])
 
@@ -216,48 +221,19 @@ def data_folder(spec: VideoDatasetSpec, data: Path | None) -> Path:
 
     Raises:
         ConfigError: a delivered data set without ``--data``.
-        VideoError: it is no folder.
+        VideoError: it is no folder, or holds no digits although they are asked for.
     """
     if data is None:
         if spec.simulation is None:
             raise ConfigError(f"--dataset {spec.name}: needs --data DIR, the folder with its lists and clips")
         return digits_root()
+    if spec.simulation is not None and data.is_dir() and not (data / DIGITS_FILE).is_file():
+        raise VideoError(
+            f"--data {data}: holds no generated digits (no {DIGITS_FILE}), which --dataset {spec.name} is; leave --data out "
+            "to have them made, or name your own data set (--dataset folder)"
+        )
     if not data.is_dir():
         raise VideoError(
             f"--data {data}: not a folder; give the folder that holds the lists and clips of {spec.name}"
         )
     return data
-
-
-def _distinct(clips: pd.DataFrame) -> pd.DataFrame:
-    """Return every clip once; where several are parts of one file, their names say which part: ``long[10:15]``."""
-    once = clips.drop_duplicates(["clip_id", "split", *PART_COLUMNS])
-    several = once["clip_id"].isin(once.loc[once.duplicated(["clip_id", "split"]), "clip_id"])
-    frames = once["start_frame"].notna()
-    starts, ends = (
-        once[f"{end}_frame"].astype("float64").where(frames, once[f"{end}_seconds"])
-        for end in ("start", "end")
-    )
-    names = [
-        f"{name}[{start:.10g}:{end:.10g}]"
-        for name, start, end in zip(once["clip_id"], starts, ends, strict=True)
-    ]
-    return once.assign(
-        clip_id=once["clip_id"].where(~several | starts.isna(), pd.Series(names, index=once.index))
-    )
-
-
-def _excluded(path: Path | None, clips: pd.DataFrame) -> set[str]:
-    if path is None:
-        return set()
-    try:
-        names = {line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()}
-    except (OSError, ValueError):
-        raise ConfigError(f"--exclude {path}: not a readable text file; name one clip a line") from None
-    unknown = sorted(names - set(clips["clip_id"]) - set(clips["path"]))
-    if unknown:
-        raise ConfigError(
-            f"--exclude {path}: {unknown[0]!r} ({len(unknown)} such lines) is no clip of the lists; they look like "
-            f"{clips['clip_id'].iloc[0]!r}, or {clips['path'].iloc[0]!r} for all parts of a file"
-        )
-    return names

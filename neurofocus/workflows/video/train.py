@@ -17,6 +17,7 @@ from neurofocus.data.video.dataset import VideoDataset
 from neurofocus.errors import ConfigError, VideoError
 from neurofocus.evaluation.video.metrics import average_precisions, top_k_hits
 from neurofocus.evaluation.video.scores import score_videos
+from neurofocus.ingest.video.text import counted
 from neurofocus.model.build import build_model
 from neurofocus.schema.load import with_settings
 from neurofocus.schema.run import RunConfig
@@ -146,7 +147,7 @@ def _job(config: RunConfig, data: VideoData, out: Path, identity: dict[str, Any]
     least = max(2, part()[1])
     if len(training) < least:
         raise VideoError(
-            f"{data.root}: {len(training)} clips are there to train on; at least {least} are needed (two, and one a "
+            f"{data.root}: {counted(len(training), 'clip is', 'clips are')} there to train on; at least {least} are needed (two, and one a "
             "process): add clips"
         )
     _tell(data, training, held, config.train.keep)

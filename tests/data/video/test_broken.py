@@ -71,7 +71,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "a folder without frames": (
         lambda d: d,
-        ": a folder without numbered frames (0 pictures); give a folder",
+        ": a folder without numbered frames (0 pictures, 0 other entries); give a folder",
     ),
     "a name of two lines": (lambda d: d / "a\nb.mp4", "a?b.mp4: no such file"),
 }

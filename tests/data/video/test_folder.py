@@ -91,7 +91,8 @@ def test_pictures_have_no_clock(tmp_path: Path) -> None:
 def test_a_folder_without_numbered_pictures(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "v", "frame%d-x.jpg", range(3))
     with pytest.raises(
-        VideoError, match=r"v: a folder without numbered frames \(3 pictures\); .*image_%05d\.jpg"
+        VideoError,
+        match=r"v: a folder without numbered frames \(3 pictures, 0 other entries\); .*image_%05d\.jpg",
     ):
         open_video(folder, templates=["img_%05d.jpg"])
 

@@ -48,3 +48,22 @@ def test_lines_run_where_the_points_are(theme: Theme) -> None:
     # 5 to 20 GFLOPs on one axis, 5 to 15 on the other; the conditional line has two thirds of the length.
     assert first == pytest.approx(other_first, abs=12)
     assert (other_last - other_first) / (last - first) == pytest.approx(2 / 3, abs=0.04)
+
+
+def ink(png: bytes) -> np.ndarray:
+    return matplotlib.image.imread(io.BytesIO(png))[..., :3]
+
+
+def test_measures_are_spelled_out_and_a_note_is_red() -> None:
+    plain, spelled = curve_figure(POINTS, "top1", LIGHT), curve_figure(POINTS, "top-1 accuracy", LIGHT)
+    assert plain == spelled
+    noted = curve_figure(POINTS, "top1", LIGHT, note="SYNTHETIC")
+    reds = [int((np.abs(ink(png) - rgb("#b3261e")).max(-1) < 0.1).sum()) for png in (plain, noted)]
+    assert reds[0] == 0 and reds[1] > 100
+
+
+def test_shares_beyond_all_are_no_ticks() -> None:
+    full = [CurvePoint("a", cost, 1.0, 1.0, 1.0) for cost in (1.0, 2.0)]
+    drawn = (np.abs(ink(curve_figure(full, "map", LIGHT)) - rgb(LIGHT.curves[0])) < 0.02).all(-1)
+    rows = np.flatnonzero(drawn[:, : drawn.shape[1] // 2].any(axis=1))
+    assert rows.mean() < 0.45 * len(drawn)  # above the middle, where matplotlib alone would put it

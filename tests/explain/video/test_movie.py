@@ -125,6 +125,16 @@ def test_notes_are_in_the_movie_and_its_title(path: Path, tmp_path: Path) -> Non
     assert np.abs(one - two)[20:50, :200].max() > 60
 
 
+def test_long_lines_of_text_are_broken(path: Path, tmp_path: Path) -> None:
+    sentence = (
+        "Pretending or failing to wipe something off of something and to put it back on the table again"
+    )
+    write_clip_movie(tmp_path / "a.mp4", explained(path, answers=((sentence, 0.5),), notes=(sentence,)))
+    first = decoded(tmp_path / "a.mp4")[0].astype(int)
+    assert (first[:100, -3:] < 190).all()  # no letter at the edge
+    assert (first[48:64, 6:200] > 215).any()  # a third line
+
+
 def test_a_box_at_the_edge_is_drawn_whole(path: Path, tmp_path: Path) -> None:
     clip = explained(path, boxes=np.array([[16.0, 16.0, 36.0, 48.0], [0.0, 0.0, 8.0, 8.0]]))
     write_clip_movie(tmp_path / "a.mp4", clip)

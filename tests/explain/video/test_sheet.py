@@ -1,5 +1,6 @@
 """The contact sheet, read again."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,6 +42,42 @@ def test_the_sheet_says_that_a_model_is_synthetic(path: Path, tmp_path: Path) ->
         reds.append(int((np.abs(pixels - (0xB3, 0x26, 0x1E)).max(-1) < 20).sum()))
     assert reds[0] == 0
     assert reds[1] > 100
+
+
+SENTENCES = (
+    "Pretending or failing to wipe something off of something",
+    "Putting something, something and something on the table",
+    "Moving something across a surface without it falling down",
+    "Throwing something in the air and catching it",
+    "Pulling two ends of something so that it gets stretched",
+)
+
+
+def test_long_names_are_not_cut_at_the_edge(path: Path, tmp_path: Path) -> None:
+    answers = tuple((name, 0.2) for name in SENTENCES)
+    heights = []
+    for name, changes in (("short", {}), ("long", {"answers": answers, "title": "a_long_file_name_" * 12})):
+        write_clip_sheet(tmp_path / f"{name}.png", explained(path, **changes))
+        with Image.open(tmp_path / f"{name}.png") as image:
+            heights.append(image.height)
+            head = np.asarray(image.convert("L"))[:200]
+        assert (head[:, -40:] == 255).all()  # 0.2 inches of margin
+        title = head[20:70]
+        inked = np.flatnonzero((title < 128).any(axis=0))
+        assert (np.diff(inked) > 100).any()  # white between the title and the cost
+    assert heights[1] - heights[0] == pytest.approx(200 * 0.22 * 2, abs=2)  # three lines of answers
+
+
+def test_letters_without_a_glyph_are_told_in_a_line(
+    path: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "neurofocus"):
+        write_clip_sheet(tmp_path / "sheet.png", explained(path, title="été"))
+        assert not caplog.messages
+        write_clip_sheet(tmp_path / "sheet.png", explained(path, title="漢字"))
+    assert caplog.messages == [
+        f"{tmp_path / 'sheet.png'}: letters that its font does not have are drawn as boxes"
+    ]
 
 
 def test_the_same_sheet_twice_is_the_same_file(path: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from ingest.video.deliveries import (
     put_divided_tree,
     put_diving48,
     put_frames,
+    put_kinetics,
     put_rlvs,
     put_something_v1,
     put_something_v2,
@@ -183,7 +184,7 @@ def test_a_name_that_means_two_files_is_refused(tmp_path: Path, line: str, names
     put_text(tmp_path / "train.txt", line, line, "other.mp4 1")
     put_clips(tmp_path / "videos", ["clip.avi", "clip.mkv", "other.mp4"])
     report = check(spec_of("folder"), tmp_path)
-    text = f"1 clips may be several files that differ in their suffix ({names}); remove or rename all but one"
+    text = f"1 clip may be several files that differ in their suffix ({names}); remove or rename all but one"
     assert [finding.text.partition(", and list")[0] for finding in report.refusals] == [text] * bool(names)
     assert report.passed is (not names)
 
@@ -194,6 +195,52 @@ def test_listed_files_that_only_their_suffix_tells_apart_are_refused(tmp_path: P
     (finding,) = check(spec_of("folder"), tmp_path).refusals
     assert "(clip: videos/clip.avi, videos/clip.mp4)" in finding.text
     assert finding.kind == "ambiguous clip"
+
+
+def test_parts_outside_their_folder_are_unreadable(tmp_path: Path) -> None:
+    put_text(tmp_path / "train.txt", "long 0 10 0", "long 15 5 1", "long 12 9 1")
+    put_frames(tmp_path / "long", 15)
+    (line,) = check(spec_of("folder"), tmp_path).unreadable.first
+    assert line == "long: frames from 15 on are listed, it has 15"
+
+
+@pytest.mark.parametrize("line", ["long -3 10 0", "long 5 0 0", "long 5 -2 0"])
+def test_parts_that_cannot_be_are_refused(tmp_path: Path, line: str) -> None:
+    report = listed(tmp_path, (line, "other 0 10 1"), ("third 0 4 0", "fourth 0 4 1"))
+    assert "1 clip is a part that cannot be (first: long: frames" in texts(report)
+    assert not report.passed and [finding.kind for finding in report.refusals] == ["part"]
+
+
+def test_times_that_end_before_they_begin_are_refused(tmp_path: Path) -> None:
+    put_kinetics(tmp_path)
+    table = load_videos(spec_of("kinetics400", num_classes=3), tmp_path)
+    assert not check_videos(table, tmp_path).refusals
+    table.clips.loc[0, ["start_seconds", "end_seconds"]] = (7.5, 7.5)
+    (finding,) = check_videos(table, tmp_path).refusals
+    assert "1 clip is a part that cannot be (first: " in finding.text
+    assert "seconds 7.5 to 7.5, the end not included" in finding.text
+
+
+def test_a_single_class_is_refused(tmp_path: Path) -> None:
+    report = listed(tmp_path, ("a.mp4 0", "b.mp4 0"), ("c.mp4 0",), classes=1)
+    assert [finding.kind for finding in report.refusals] == ["single class"]
+    assert "all clips are of one class (class)" in report.refusals[0].text
+
+
+def test_clips_without_any_label_are_of_no_class(tmp_path: Path) -> None:
+    put_text(tmp_path / "test.txt", "a.mp4", "b.mp4")
+    assert check(spec_of("folder"), tmp_path).refusals == ()
+
+
+def test_what_cannot_be_done_with_the_splits_is_said(tmp_path: Path) -> None:
+    report = listed(tmp_path, ("a.mp4 0", "b.mp4 1"))
+    assert "no labelled clips to validate or test on, which training needs: give a validation list" in texts(
+        report
+    )
+    (tmp_path / "train.txt").rename(tmp_path / "val.txt")
+    assert "no labelled clips to train on: scoring only" in texts(check(spec_of("folder"), tmp_path))
+    both = texts(listed(tmp_path, ("a.mp4 0", "b.mp4 1"), ("c.mp4 0", "d.mp4 1")))
+    assert "no labelled clips" not in both
 
 
 def test_frame_counts_of_video_files(tmp_path: Path) -> None:
@@ -231,7 +278,7 @@ def test_frame_templates(tmp_path: Path, names: list[str], template: str, first:
 def test_a_clip_in_two_splits_is_a_leak(tmp_path: Path) -> None:
     report = listed(tmp_path, ("a.mp4 0", "b.mp4 1"), ("b.mp4 1", "c.mp4 0"))
     assert report.refusals[0].kind == "leak"
-    assert "1 clips are in two splits (b)" in report.refusals[0].text
+    assert "1 clip is in two splits (b)" in report.refusals[0].text
 
 
 def test_a_file_that_two_splits_name_in_different_ways_is_a_leak(tmp_path: Path) -> None:
@@ -246,8 +293,13 @@ def test_a_copy_in_another_split_is_a_leak_and_a_namesake_is_not(tmp_path: Path)
     (tmp_path / "val/cat/1.mp4").write_bytes((tmp_path / "train/cat/1.mp4").read_bytes())
     report = check(spec_of("folder"), tmp_path)
     assert report.refusals[0].text == (
-        "leak: 1 files of two splits have the same name and size (train/cat/1.mp4 and val/cat/1.mp4); keep one of each"
+        "leak: 1 file stands in two splits under two paths (train/cat/1.mp4 and val/cat/1.mp4); keep one of each, or "
+        "train with --exclude FILE, a text file that names one of each"
     )
+    content = bytearray((tmp_path / "val/cat/1.mp4").read_bytes())
+    content[0] ^= 1
+    (tmp_path / "val/cat/1.mp4").write_bytes(content)
+    assert check(spec_of("folder"), tmp_path).refusals == ()  # raw video has equal sizes
 
 
 def test_a_test_list_that_is_the_validation_list_is_warned_of(tmp_path: Path) -> None:
@@ -257,40 +309,40 @@ def test_a_test_list_that_is_the_validation_list_is_warned_of(tmp_path: Path) ->
     assert "the test list is the validation list" in texts(report)
     put_text(tmp_path / "test.txt", "b.mp4 1")
     report = listed(tmp_path, ("a.mp4 0", "d.mp4 1"), ("b.mp4 1", "c.mp4 0"))
-    assert "leak: 1 clips are in two splits (b)" in report.refusals[0].text
+    assert "leak: 1 clip is in two splits (b)" in report.refusals[0].text
     put_text(tmp_path / "test.txt", "b.mp4 1", "c.mp4 0")
     report = listed(tmp_path, ("a.mp4 0", "b.mp4 1"), ("b.mp4 1", "c.mp4 0"))
-    assert "leak: 1 clips are in two splits (b)" in report.refusals[0].text
+    assert "leak: 1 clip is in two splits (b)" in report.refusals[0].text
 
 
 def test_some_clips_to_score_without_a_label(tmp_path: Path) -> None:
     put_text(tmp_path / "test.txt", "x.mp4 1", "y.mp4")
     report = listed(tmp_path, ("a.mp4 0", "b.mp4 1"))
     assert not report.refusals
-    assert "test: 1 of 2 clips have no label (y)" in texts(report)
+    assert "test: 1 of 2 clips without a label (y)" in texts(report)
     put_text(tmp_path / "test.txt", "x.mp4", "y.mp4")
-    assert texts(listed(tmp_path, ("a.mp4 0", "b.mp4 1"))) == ""
+    assert "without a label" not in texts(listed(tmp_path, ("a.mp4 0", "b.mp4 1")))
 
 
 def test_parts_of_one_file_in_two_splits_are_warned_of(tmp_path: Path) -> None:
     report = listed(tmp_path, ("long 0 10 0", "long 10 5 1"), ("long 15 5 1",))
     assert not report.refusals
-    assert "parts of 1 files are in two splits (long)" in texts(report)
+    assert "parts of 1 file are in two splits (long)" in texts(report)
     report = listed(tmp_path, ("long 0 10 0", "long 10 5 1"), ("long 10 5 1",))
-    assert "leak: 1 clips are in two splits (long)" in report.refusals[0].text
+    assert "leak: 1 clip is in two splits (long)" in report.refusals[0].text
 
 
 def test_a_clip_twice_in_a_split(tmp_path: Path) -> None:
     report = listed(tmp_path, ("a.mp4 0", "b.mp4 1", "a.mp4 0"))
     assert not report.refusals
-    assert "1 clips stand twice in a split (a)" in texts(report)
+    assert "1 clip stands twice in a split (a)" in texts(report)
     report = listed(tmp_path, ("a.mp4 0", "b.mp4 1", "a.mp4 1"))
-    assert "1 clips stand twice in a split with different labels (a)" in report.refusals[0].text
+    assert "1 clip stands twice in a split with different labels (a)" in report.refusals[0].text
 
 
 def test_labels_outside_the_classes(tmp_path: Path) -> None:
     report = listed(tmp_path, ("a.mp4 0", "b.mp4 2"))
-    assert "1 clips have labels outside 0…1 (first: b: 2)" in report.refusals[0].text
+    assert "1 clip has labels outside 0…1 (first: b: 2)" in report.refusals[0].text
     assert "count from 1" not in report.refusals[0].text
     report = listed(tmp_path, ("a.mp4 1", "b.mp4 2"))
     assert "the lists seem to count from 1: subtract 1 from every label" in report.refusals[0].text
@@ -303,14 +355,14 @@ def test_training_clips_without_a_label(tmp_path: Path) -> None:
     put_text(tmp_path / "FCVID_VideoName_TrainTestSplit.txt", "a.mp4 train", "b.mp4 test", "c.mp4 train")
     put_text(tmp_path / "FCVID_Label.txt", "0 0", "1 0", "0 1")
     report = check(spec_of("fcvid", num_classes=2), tmp_path)
-    assert "train: 1 of 2 clips have no label (a)" in report.refusals[0].text
+    assert "train: 1 of 2 clips without a label (a)" in report.refusals[0].text
 
 
 def test_classes_without_clips_and_clips_without_frames(tmp_path: Path) -> None:
     report = listed(tmp_path, ("a 3 0", "b 0 2"), ("c 4 1",), classes=4)
     assert "train: 2 of 4 classes have no clip (class 1, class 3)" in texts(report)
     assert "validation: 3 of 4 classes have no clip (class 0, class 2, class 3)" in texts(report)
-    assert "1 clips have no frames according to their list (b)" in texts(report)
+    assert "1 clip has no frames according to the list (b)" in texts(report)
 
 
 def test_official_counts(tmp_path: Path) -> None:

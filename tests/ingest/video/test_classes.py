@@ -93,7 +93,7 @@ def test_numbers_with_an_unsorted_list_of_names_need_the_order(tmp_path: Path) -
     put_text(tmp_path / "something-something-v1-labels.csv", *names)
     table = load("sthv1", tmp_path)
     assert table.classes == ()
-    assert "names stay unknown until you set the order" in table.warnings[0]
+    assert "names stay unknown until you set --class-order" in table.warnings[0]
     with pytest.raises(VideoError, match="is not sorted"):
         table.require_classes("a checkpoint")
     assert load("sthv1", tmp_path, order="sorted").classes == tuple(sorted(names))
@@ -152,7 +152,7 @@ def test_sorted_against_file_order() -> None:
         "2 of 3 classes have another index (first: 'Swiping Left' is 0 in the data, 2 in the checkpoint)"
         in conflict.text
     )
-    assert "read the data with order=sorted" in conflict.text
+    assert "read the data with --class-order sorted" in conflict.text
     other = class_order_conflict(file, sorted(file))
     assert other is not None and "as mmaction2 keeps the file's" in other.text
 

@@ -89,7 +89,7 @@ def test_given_lists_that_are_not_there(tmp_path: Path, lists: dict[str, str], m
 
 def test_no_lists_at_all(tmp_path: Path) -> None:
     with pytest.raises(
-        VideoError, match=r"no list file of sthv1 .* looked for something-csv \(something-something-v1"
+        VideoError, match=r"no list file of sthv1 .*looked for something-csv \(something-something-v1"
     ):
         load("sthv1", tmp_path)
     with pytest.raises(VideoError, match="no such folder"):

@@ -109,8 +109,36 @@ def test_names_among_numbers_are_refused(tmp_path: Path) -> None:
 
 def test_a_line_without_label(tmp_path: Path) -> None:
     put_text(tmp_path / "train.txt", "a.mp4 0", "b.mp4", "c.mp4 1")
-    with pytest.raises(VideoError, match=r"train.txt: line 2: 'b.mp4' and 0 fields are no PATH LABEL"):
+    with pytest.raises(VideoError, match=r"train.txt: line 2: 'b.mp4' does not end in a label; a label is"):
         load(tmp_path, format="video-list")
+
+
+@pytest.mark.parametrize("forced", [{}, {"format": "video-list"}])
+@pytest.mark.parametrize("line", ["b.mp4 7 1", "b.mp4 1 1 1 1"])
+def test_a_number_too_many_is_no_part_of_the_path(tmp_path: Path, forced: dict[str, str], line: str) -> None:
+    put_text(tmp_path / "train.txt", "a.mp4 0", line, "c.mp4 1")
+    number = len(line.split()) - 1
+    with pytest.raises(
+        VideoError, match=rf"line 2: 'b.mp4' is followed by {number} fields, more than PATH LABEL"
+    ):
+        load(tmp_path, **forced)
+
+
+def test_a_number_that_may_end_a_path_is_told(tmp_path: Path) -> None:
+    put_text(tmp_path / "train.txt", "shot 30 0", "shot 2 40 1", "shot 3 40 0")
+    table = load(tmp_path, format="frame-list")
+    assert table.clips["path"].tolist() == ["shot", "shot 2", "shot 3"]
+    (text,) = (text for text in table.warnings if "more numbers" in text)
+    assert text.startswith("2 lines have more numbers than PATH FRAMES LABEL; the first")
+    assert text.endswith("train.txt: line 2: 'shot 2')")
+
+
+@pytest.mark.parametrize("line", ["a.mp4 run", "a.mp4 1.0", "0 a.mp4"])
+def test_what_a_label_may_be_is_said_once(tmp_path: Path, line: str) -> None:
+    put_text(tmp_path / "train.txt", line, line)
+    with pytest.raises(VideoError, match="or a name behind a comma, semicolon or tab") as caught:
+        load(tmp_path)
+    assert str(caught.value).count("does not end in a label") == 1
 
 
 def test_test_lists_without_labels(tmp_path: Path) -> None:
@@ -190,7 +218,7 @@ def test_numbers_that_are_no_class_indices(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match="the label 20240131 is no class index"):
         load(tmp_path)
     put_text(tmp_path / "train.txt", f"a.mp4 {'9' * 5000}", "b.mp4 3")
-    with pytest.raises(VideoError, match=r"line 1: .* and 0 fields are no PATH LABEL"):
+    with pytest.raises(VideoError, match=r"line 1: .* does not end in a label"):
         load(tmp_path)
 
 

@@ -74,11 +74,8 @@ def test_new_and_lost_clips_are_reported_and_the_split_stays(tmp_path: Path) -> 
     table = load(tmp_path, "rlvs")
     assert table.clips[["clip_id", "split", "labels"]].equals(first[["clip_id", "split", "labels"]])
     text = " ".join(table.warnings)
-    assert (
-        "2 clips came after the split was drawn and are left out (Violence/V_11.mp4, Violence/V_12.mp4)"
-        in text
-    )
-    assert "1 clips of the split are no longer there (NonViolence/NV_3.mp4)" in text
+    assert "2 clips are newer than the split and left out (Violence/V_11.mp4, Violence/V_12.mp4)" in text
+    assert "1 clip of the split is no longer there (NonViolence/NV_3.mp4)" in text
 
 
 def test_another_seed_needs_another_file(tmp_path: Path) -> None:
@@ -195,8 +192,14 @@ def test_frames_can_be_asked_for(tmp_path: Path) -> None:
 
 def test_one_class_is_no_tree(tmp_path: Path) -> None:
     put_clips(tmp_path / "Violence", ["1.mp4"])
-    with pytest.raises(VideoError, match="folders: there are no two folders with clips"):
+    with pytest.raises(
+        VideoError, match=r"no list file of rlvs .* and no two class folders with clips .*; put a"
+    ):
         load(tmp_path, "rlvs")
+    with pytest.raises(
+        VideoError, match=r": no two class folders with clips .*; give the folder above the class"
+    ):
+        load(tmp_path, "rlvs", format="folders")
 
 
 def test_files_that_only_their_suffix_tells_apart_are_refused_before_a_split_is_drawn(tmp_path: Path) -> None:

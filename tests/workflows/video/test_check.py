@@ -44,6 +44,17 @@ def test_broken_clips_are_named(tmp_path: Path) -> None:
     assert line.endswith("of 12 opened")
 
 
+def test_a_clip_that_is_cut_off_says_so(tmp_path: Path) -> None:
+    path = write_video(
+        put_clips_by_class(tmp_path) / "train/cat/1.mp4", frames=60, mux={"movflags": "faststart"}
+    )
+    path.write_bytes(path.read_bytes()[: int(0.7 * path.stat().st_size)])
+    (text,) = check_video_folder("folder", tmp_path).unreadable.first
+    assert (
+        "train/cat/1.mp4: " in text and "the file is cut off: " in text and text.endswith("; copy it again")
+    )
+
+
 def test_damage_inside_is_found_thoroughly(tmp_path: Path) -> None:
     """A picture in the middle of a folder, a packet in the middle of a file."""
     root = put_clips_by_class(tmp_path)

@@ -40,6 +40,7 @@ def test_three_splits_and_no_stills(few: VideoData) -> None:
     assert few.table.clips["split"].value_counts().to_dict() == {"train": 20, "validation": 20, "test": 20}
     assert few.classes == tuple("0123456789")
     assert set(few.left_out.values()) == {0}
+    assert find_videos("digits", few.root).digest() == few.digest()
 
 
 def test_a_run_says_synthetic_and_what_the_policy_found(few: VideoData, tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_files_of_a_real_model(bundle: VideoModel, tmp_path: Path) -> None:
         assert image.width == 2400
     lines = found.summary_lines()
     assert lines[0].startswith("clip: ")
-    assert lines[0].endswith(f"({found.document['gflops']:.2f} GFLOPs)")
+    assert lines[0].endswith(f"({found.document['gflops']:.4g} GFLOPs)")
     assert [line.split()[0] for line in lines[1:]] == ["prediction", "movie", "sheet"]
     again = predict_clip(path, bundle, out=None)
     assert again.document == found.document

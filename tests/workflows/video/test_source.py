@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from data.video.clips import number_of, write_folder, write_video
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ingest.video.deliveries import put_clips, put_diving48, put_frames, put_text
 from workflows.video.tiny_video import Row, data_of, put_clips_by_class, small_config, write_small
@@ -83,8 +83,25 @@ def test_a_clip_listed_twice_counts_once(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match=r"leak: .*\(v\); .*\(and 1 more: see 'neurofocus video check'\)"):
         find_videos("folder", tmp_path)
     put_text(tmp_path / "train.txt", "a.mp4 0", "b.mp4 1", "a.mp4 1")
-    with pytest.raises(VideoError, match=r"1 clips stand twice in a split with different labels \(a\)"):
+    with pytest.raises(VideoError, match=r"1 clip stands twice in a split with different labels \(a\)"):
         find_videos("folder", tmp_path)
+
+
+def test_a_copy_in_another_split_is_refused_until_it_is_left_out(tmp_path: Path) -> None:
+    root = put_clips_by_class(tmp_path)
+    (root / "val/cat/1.mp4").write_bytes((root / "train/cat/1.mp4").read_bytes())
+    with pytest.raises(VideoError, match=r"leak: 1 file stands .* \(train/cat/1.mp4 and .*--exclude FILE"):
+        find_videos("folder", root)
+    found = find_videos("folder", root, exclude=put_text(tmp_path / "twice", "val/cat/1"))
+    assert found.left_out["validation"] == 1
+
+
+def test_own_clips_are_no_digits(tmp_path: Path) -> None:
+    put_clips_by_class(tmp_path)
+    with pytest.raises(
+        VideoError, match=r"holds no generated digits \(no digits\.json\).*; leave --data out"
+    ):
+        find_videos("digits", tmp_path)
 
 
 def test_parts_of_a_frame_folder_are_clips_of_their_own(tmp_path: Path) -> None:
@@ -293,6 +310,7 @@ def test_no_clip_to_score() -> None:
     quarters=st.integers(1, 3),
     seed=st.integers(0, 2**32 - 1),
 )
+@settings(deadline=None)
 def test_a_share_of_every_class_is_held_out(counts: list[int], quarters: int, seed: int) -> None:
     labels = [label for label, count in enumerate(counts) for _ in range(count)]
     rows: list[Row] = [(f"c{place}", (label,), "train") for place, label in enumerate(labels)]

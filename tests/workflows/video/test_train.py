@@ -145,7 +145,7 @@ def test_changed_settings_are_refused(copy: Path, data: VideoData, change: str) 
 
 def test_other_clips_are_refused(copy: Path, data: VideoData) -> None:
     fewer = replace(data.table, clips=data.table.clips.iloc[1:])
-    with pytest.raises(ConfigError, match=r"last\.safetensors: was started with another clips; .*--fresh"):
+    with pytest.raises(ConfigError, match=r"last\.safetensors: was started with other clips; .*--fresh"):
         train(small_config(), replace(data, table=fewer), copy)
 
 
@@ -171,7 +171,7 @@ def test_a_clip_that_breaks_in_the_middle_ends_it_in_a_line_and_it_goes_on_witho
             train(config, find_videos("folder", root), out)
     assert str(caught.value) == (
         "clip 'train/dog/2' cannot be used: 2.mp4: an empty file; copy it again; run 'neurofocus video check --thorough' to "
-        "find all such clips, then mend them or name them in a file for --exclude: a training goes on after its last epoch"
+        "find all such clips, then mend them or name them in a text file and add --exclude FILE: a training goes on after its last epoch"
     )
     exclude = tmp_path / "exclude"
     exclude.write_text("train/dog/2.mp4\n")
@@ -346,7 +346,7 @@ def test_one_clip_is_no_training_set(tmp_path: Path) -> None:
     write_small(tmp_path / "a.mp4")
     write_small(tmp_path / "v.mp4")
     data = data_of([("a", (0,), "train"), ("v", (1,), "validation")], root=tmp_path)
-    with pytest.raises(VideoError, match="1 clips are there to train on; at least 2 are needed"):
+    with pytest.raises(VideoError, match="1 clip is there to train on; at least 2 are needed"):
         train(small_config(), data, tmp_path / "run")
 
 
@@ -355,7 +355,7 @@ def test_a_clip_that_cannot_be_read_ends_the_training_by_name(tmp_path: Path) ->
     for name in "av":
         write_small(tmp_path / f"{name}.mp4")
     (tmp_path / "b.mp4").write_bytes(b"")
-    with pytest.raises(VideoError, match=r"clip 'b' cannot be used: b\.mp4: .*for --exclude"):
+    with pytest.raises(VideoError, match=r"clip 'b' cannot be used: b\.mp4: .*add --exclude FILE"):
         train(small_config(), data_of(rows, root=tmp_path), tmp_path / "run")
 
 
