@@ -7,13 +7,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context, parent_process
+from multiprocessing import current_process, get_context, parent_process
 from pathlib import Path
 from typing import Any, TypeVar
 
 from neurofocus.errors import CohortError
 
-__all__ = ["can_spawn", "end_with_parent", "run_in_workers", "worker_pool"]
+__all__ = ["can_spawn", "end_with_parent", "require_main_guard", "run_in_workers", "worker_pool"]
 
 Answer = TypeVar("Answer")
 
@@ -22,6 +22,19 @@ def can_spawn() -> bool:
     """Return whether worker processes can start: they import the main script, which standard input is not."""
     main = getattr(sys.modules.get("__main__"), "__file__", None)
     return main is None or Path(main).exists()
+
+
+def require_main_guard(doing: str) -> None:
+    """Refuse to start work while a spawned process imports its parent's script.
+
+    Without a main guard in it, the process would come to the same call and wait for ever for the lock that its own
+    parent holds; multiprocessing marks this phase in the same way for itself.
+
+    Raises:
+        RuntimeError: in such a process.
+    """
+    if getattr(current_process(), "_inheriting", False):
+        raise RuntimeError(f"put the code that {doing} under: if __name__ == '__main__':")
 
 
 def worker_pool(jobs: int) -> ProcessPoolExecutor:
@@ -41,12 +54,16 @@ def run_in_workers(
     Args:
         work: a function of a module.
         calls: its arguments, one tuple a call.
-        jobs: processes.
+        jobs: processes; 1 works in this one, and so does a program that cannot start others.
         killed: the message if a worker was killed.
 
     Raises:
         CohortError: ``killed``.
     """
+    if jobs <= 1 or not can_spawn():
+        for position, call in enumerate(calls):
+            yield position, work(*call)
+        return
     with worker_pool(jobs) as pool:
         pending = {pool.submit(work, *call): position for position, call in enumerate(calls)}
         try:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from neurofocus.processes import can_spawn, worker_pool
+from neurofocus import processes
+from neurofocus.processes import can_spawn, run_in_workers, worker_pool
 
 PROGRAM = """
 import neurofocus.processes
@@ -46,3 +47,12 @@ def test_programs_from_standard_input_have_no_workers(monkeypatch: pytest.Monkey
 def test_workers_are_processes() -> None:
     with worker_pool(1) as pool:
         assert pool.submit(os.getpid).result() != os.getpid()
+
+
+@pytest.mark.parametrize(("jobs", "can"), [(1, True), (2, False)])
+def test_one_job_or_no_way_to_start_others_works_here(
+    monkeypatch: pytest.MonkeyPatch, jobs: int, can: bool
+) -> None:
+    monkeypatch.setattr(processes, "can_spawn", lambda: can)
+    found = run_in_workers(os.getpid, [(), ()], jobs=jobs, killed="killed")
+    assert list(found) == [(0, os.getpid()), (1, os.getpid())]

@@ -97,16 +97,7 @@ def training_loader(
     if dataset.stream is None:
         raise ValueError("a training dataset needs its stream (seed, fold)")
     sampler = EpochBatchSampler(len(dataset), batch_size, dataset.stream, part)
-    return _CaseLoader(
-        dataset,
-        batch_sampler=sampler,
-        num_workers=num_workers,
-        persistent_workers=num_workers > 0,
-        pin_memory=torch.cuda.is_available(),
-        worker_init_fn=_start_worker,
-        # Its own generator, so that starting an epoch takes nothing from torch's global stream.
-        generator=torch.Generator().manual_seed(0),
-    )
+    return _loader(dataset, sampler, num_workers)
 
 
 def evaluation_loader(
@@ -117,6 +108,12 @@ def evaluation_loader(
     batches: Sequence[list[int]] = [
         list(order[start : start + batch_size]) for start in range(0, len(order), batch_size)
     ][part[0] :: part[1]]
+    return _loader(dataset, batches, num_workers)
+
+
+def _loader(
+    dataset: CaseDataset, batches: EpochBatchSampler | Sequence[list[int]], num_workers: int
+) -> DataLoader[Batch]:
     return _CaseLoader(
         dataset,
         batch_sampler=batches,
@@ -124,6 +121,7 @@ def evaluation_loader(
         persistent_workers=num_workers > 0,
         pin_memory=torch.cuda.is_available(),
         worker_init_fn=_start_worker,
+        # Its own generator, so that starting an epoch takes nothing from torch's global stream.
         generator=torch.Generator().manual_seed(0),
     )
 

@@ -5,16 +5,14 @@ import json
 import logging
 import shutil
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
-from multiprocessing import current_process
 from pathlib import Path
 
 from filelock import FileLock
 
 from neurofocus.errors import CohortError
 from neurofocus.files import write_json
-from neurofocus.processes import can_spawn, run_in_workers
+from neurofocus.processes import require_main_guard, run_in_workers
 from neurofocus.schema.cohort import CohortSpec, SimulationConfig
 from neurofocus.simulate import bids
 from neurofocus.simulate.bayes import bayes_ceiling, compute_ceiling
@@ -79,10 +77,7 @@ def ensure_simulated(spec: CohortSpec, cache: Path, *, jobs: int = _JOBS) -> Pat
     root = cohort_folder(spec, cache)
     if root.exists():
         return root
-    # A spawned worker first imports the caller's script. Without a main guard it would come here and wait for ever
-    # for the lock that its own parent holds; multiprocessing marks this phase in the same way for itself.
-    if getattr(current_process(), "_inheriting", False):
-        raise RuntimeError("put the code that simulates a cohort under: if __name__ == '__main__':")
+    require_main_guard("simulates a cohort")
     root.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(root.parent / f".{root.name}.lock"):
         if not root.exists():
@@ -116,30 +111,15 @@ def _build(spec: CohortSpec, root: Path, jobs: int) -> None:
 def _render_all(config: SimulationConfig, site: _Site, indices: list[int], jobs: int) -> None:
     from tqdm import tqdm
 
-    finished = (
-        _in_processes(config, site, indices, jobs)
-        if jobs > 1 and can_spawn()
-        else _in_turn(config, site, indices)
-    )
-    quiet = not sys.stderr.isatty()
-    for _ in tqdm(finished, total=len(indices), desc="simulating (SYNTHETIC)", unit="scan", disable=quiet):
-        pass
-
-
-def _in_turn(config: SimulationConfig, site: _Site, indices: list[int]) -> Iterator[None]:
-    for index in indices:
-        _simulate_one(config, site, index)
-        yield
-
-
-def _in_processes(config: SimulationConfig, site: _Site, indices: list[int], jobs: int) -> Iterator[None]:
     killed = (
         f"{site.staging}: a worker process ended abruptly; if it said nothing above, memory was most likely "
         f"short (each needs about 0.6 GB). Run the same command again: finished scans are kept"
     )
     calls = [(config, site, index) for index in indices]
-    for _ in run_in_workers(_simulate_one, calls, jobs=jobs, killed=killed):
-        yield
+    finished = run_in_workers(_simulate_one, calls, jobs=jobs, killed=killed)
+    quiet = not sys.stderr.isatty()
+    for _ in tqdm(finished, total=len(indices), desc="simulating (SYNTHETIC)", unit="scan", disable=quiet):
+        pass
 
 
 def _simulate_one(config: SimulationConfig, site: _Site, index: int) -> None:

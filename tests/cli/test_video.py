@@ -8,6 +8,7 @@ import pytest
 import torch
 from data.video.clips import write_video
 from ingest.video.deliveries import put_text
+from workflows.video.tiny_video import RELEASED as NARROW
 from workflows.video.tiny_video import SMALL, put_clips_by_class
 
 from neurofocus.model.build import build_model
@@ -20,6 +21,7 @@ from neurofocus.tables import read_tsv
 Command = Callable[..., int]
 Shown = pytest.CaptureFixture[str]
 
+RELEASED = ("model.num_classes=2", *NARROW)
 SETTINGS = [word for change in SMALL for word in ("--set", change)]
 CPU = ("--device", "cpu")
 
@@ -39,20 +41,6 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("released") / "model.pth.tar"
     torch.save({"state_dict": {f"module.{name}": value for name, value in to_released(model).items()}}, path)
     return path
-
-
-RELEASED = (
-    "model.num_classes=2",
-    "model.frame_size=32",
-    "model.patch_size=32",
-    "model.num_frames=4",
-    "model.num_glance_frames=2",
-    "model.num_focus_frames=2",
-    "model.global_encoder.width=0.25",
-    "model.local_encoder.width=0.1",
-    "model.classifier.hidden=8",
-    "train.batch_size=2",
-)
 
 
 @pytest.fixture

@@ -333,7 +333,8 @@ def test_a_killed_worker_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest
             return future
 
     monkeypatch.setattr(processes, "worker_pool", Broken)
-    monkeypatch.setattr(prepare_cohort_module, "can_spawn", lambda: True)  # not so under xdist
+    for module in (processes, prepare_cohort_module):
+        monkeypatch.setattr(module, "can_spawn", lambda: True)  # not so under xdist
     paths = [write_scan(tmp_path / f"{name}.nii.gz", seed) for seed, name in enumerate("ab")]
     table = pd.DataFrame(
         {

@@ -1,53 +1,35 @@
 """The released architecture's recorded outputs, reproduced through the checkpoint converter."""
 
-import json
-import runpy
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
+from model.golden_arrays import recorded_arrays, recorded_frames, recorded_state, relative_error
 
 from neurofocus.model.checkpoints import load_released
 from neurofocus.model.outputs import UniAdaFocusOutput
 from neurofocus.schema.load import load_run_config
 
-_GOLDEN = Path(__file__).parents[1] / "golden"
-_RULE = runpy.run_path(str(_GOLDEN / "rule.py"))
 _CHANNELS = 64  # of the pooled features that were recorded
 
 
 @pytest.fixture(scope="module")
 def output(tmp_path_factory: pytest.TempPathFactory) -> UniAdaFocusOutput:
-    shapes = json.loads((_GOLDEN / "activitynet_mn2_r50.keys.json").read_text())
-    state = {
-        f"module.{name}": torch.from_numpy(_RULE["parameter"](name, tuple(shape)))
-        for name, shape in shapes.items()
-    }
+    state = recorded_state("activitynet_mn2_r50", "module.")
     path = tmp_path_factory.mktemp("golden") / "actnet_p96.pth.tar"
     torch.save({"epoch": 49, "state_dict": state, "best_acc1": np.float64(80.7)}, path)
     del state
     model = load_released(path, load_run_config("activitynet", ["model.patch_size=96"]).model)
     path.unlink()
-    coarse = torch.from_numpy(_RULE["coarse_frames"](2, 48, seed=7))
-    frames = F.interpolate(coarse.flatten(0, 1), size=(224, 224), mode="bilinear", align_corners=False)
     with torch.no_grad():
-        result: UniAdaFocusOutput = model(frames.view(2, 48, 3, 224, 224))
+        result: UniAdaFocusOutput = model(recorded_frames(48, 7))
     return result
 
 
 @pytest.fixture(scope="module")
 def golden() -> dict[str, Any]:
-    with np.load(_GOLDEN / "activitynet_mn2_r50_p96.npz") as arrays:
-        return {name: torch.from_numpy(arrays[name]) for name in arrays}
-
-
-def relative_error(seen: torch.Tensor, expected: torch.Tensor) -> float:
-    """Return the largest difference as a share of the largest magnitude."""
-    assert seen.shape == expected.shape
-    return float((seen - expected).abs().max() / expected.abs().max())
+    return recorded_arrays("activitynet_mn2_r50_p96")
 
 
 def test_actions_and_frame_weights(output: UniAdaFocusOutput, golden: dict[str, torch.Tensor]) -> None:

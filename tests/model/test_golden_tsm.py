@@ -1,38 +1,21 @@
 """The released TSM architecture's recorded outputs, reproduced through the checkpoint converter, and its names."""
 
-import json
-import runpy
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
+from model.golden_arrays import recorded_arrays, recorded_frames, recorded_state, relative_error
 
 from neurofocus.model.checkpoints import load_released, to_released
 from neurofocus.model.outputs import UniAdaFocusOutput
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.load import load_run_config
 
-_GOLDEN = Path(__file__).parents[1] / "golden"
-_RULE = runpy.run_path(str(_GOLDEN / "rule.py"))
-_KEYS: dict[str, list[int]] = json.loads((_GOLDEN / "sthsth_tsm.keys.json").read_text())
-
-
-def _state() -> dict[str, torch.Tensor]:
-    return {name: torch.from_numpy(_RULE["parameter"](name, tuple(shape))) for name, shape in _KEYS.items()}
-
-
-def _frames(number: int, seed: int) -> torch.Tensor:
-    coarse = torch.from_numpy(_RULE["coarse_frames"](2, number, seed=seed))
-    frames = F.interpolate(coarse.flatten(0, 1), size=(224, 224), mode="bilinear", align_corners=False)
-    return frames.view(2, number, 3, 224, 224)
-
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> UniAdaFocus:
-    state = {f"module.{name}": tensor for name, tensor in _state().items()}
+    state = recorded_state("sthsth_tsm", "module.")
     path = tmp_path_factory.mktemp("golden") / "sthv1_p96_8and8.pth.tar"
     torch.save({"epoch": 49, "arch": "TSM", "state_dict": state, "best_prec1": np.float64(47.5)}, path)
     changes = ["model.num_frames=24", "model.num_focus_frames=8", "model.patch_size=96"]
@@ -44,20 +27,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> UniAdaFocus:
 @pytest.fixture(scope="module")
 def output(model: UniAdaFocus) -> UniAdaFocusOutput:
     with torch.no_grad():
-        result: UniAdaFocusOutput = model(_frames(24, 8), glance_frames=_frames(8, 7))
+        result: UniAdaFocusOutput = model(recorded_frames(24, 8), glance_frames=recorded_frames(8, 7))
     return result
 
 
 @pytest.fixture(scope="module")
 def golden() -> dict[str, Any]:
-    with np.load(_GOLDEN / "sthsth_tsm_8f8_p96.npz") as arrays:
-        return {name: torch.from_numpy(arrays[name]) for name in arrays}
-
-
-def relative_error(seen: torch.Tensor, expected: torch.Tensor) -> float:
-    """Return the largest difference as a share of the largest magnitude."""
-    assert seen.shape == expected.shape
-    return float((seen - expected).abs().max() / expected.abs().max())
+    return recorded_arrays("sthsth_tsm_8f8_p96")
 
 
 def test_the_policy(output: UniAdaFocusOutput, golden: dict[str, torch.Tensor]) -> None:
@@ -80,7 +56,7 @@ def test_logits(model: UniAdaFocus, output: UniAdaFocusOutput, golden: dict[str,
 
 
 def test_round_trip_of_every_name(model: UniAdaFocus) -> None:
-    released, expected = to_released(model), _state()
+    released, expected = to_released(model), recorded_state("sthsth_tsm")
     assert set(released) == set(expected)
     assert len(released) == 672
     assert all(torch.equal(tensor, expected[name]) for name, tensor in released.items())

@@ -1,35 +1,26 @@
 """X3D-S's recorded outputs, reproduced from a weight file of either layout through encoder and head."""
 
-import json
-import runpy
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from model.golden_arrays import RULE, recorded_arrays, recorded_state, relative_error
 from torch import Tensor
 
 from neurofocus.model.encoders.build import build_encoder
 from neurofocus.model.heads import MlpHead, fill_heads
 from neurofocus.schema.model import EncoderConfig
 
-_GOLDEN = Path(__file__).parents[1] / "golden"
-_RULE = runpy.run_path(str(_GOLDEN / "rule.py"))
-
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tensor, Tensor]:
     """The spatially pooled features [16, 432] and the logits [400]."""
-    shapes = json.loads((_GOLDEN / "x3d_s.keys.json").read_text())
-    state = {name: torch.from_numpy(_RULE["parameter"](name, tuple(shape))) for name, shape in shapes.items()}
     path = tmp_path_factory.mktemp("golden") / "x3d_s.pyth"
-    torch.save({"epoch": 255, "model_state": state, "cfg": "X3D"}, path)
+    torch.save({"epoch": 255, "model_state": recorded_state("x3d_s"), "cfg": "X3D"}, path)
     config = EncoderConfig(name="x3d_s", weights=str(path))
     encoder = build_encoder(config, 3).eval()
     head = MlpHead(432, hidden=2048, dropout=0.5, num_classes=400).eval()
     assert fill_heads({"head": head}, encoder, config) == ("head",)
-    coarse = torch.from_numpy(_RULE["coarse_clip"](16, 160))
+    coarse = torch.from_numpy(RULE["coarse_clip"](16, 160))
     clip = F.interpolate(coarse, size=(16, 160, 160), mode="trilinear", align_corners=False)
     with torch.no_grad():
         features = encoder(clip[0].transpose(0, 1), 16).mean((-2, -1))
@@ -38,9 +29,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize(("index", "name"), [(0, "pooled_features"), (1, "logits")])
 def test_recorded_outputs(seen: tuple[Tensor, Tensor], index: int, name: str) -> None:
-    with np.load(_GOLDEN / "x3d_s_16x160.npz") as arrays:
-        expected = torch.from_numpy(arrays[name])[0]
+    expected = recorded_arrays("x3d_s_16x160")[name][0]
     output = seen[index].t() if index == 0 else seen[index]
-    assert output.shape == expected.shape
-    assert float((output - expected).abs().max() / expected.abs().max()) <= 1e-5
+    assert relative_error(output, expected) <= 1e-5
     assert expected.std() > 0.05  # something is recorded

@@ -8,6 +8,7 @@ import torch
 from sklearn.metrics import log_loss
 from torch import Tensor
 from torch.nn import functional
+from training.learners import PAPER, TERMS, reached
 
 from neurofocus.model.draws import Draws
 from neurofocus.model.uni_adafocus import UniAdaFocus
@@ -29,7 +30,6 @@ TINY: dict[str, Any] = {
     "spatial_policy": {"channels": 8},
     "auxiliary_dropout": 0.0,
 }
-TERMS = ("classification", "global_auxiliary", "local_auxiliary", "spatial", "size", "temporal")
 LABELS = torch.tensor([0, 2, 2])
 
 
@@ -60,26 +60,6 @@ def _loss(
     )
 
 
-def _reached(model: UniAdaFocus, term: Tensor) -> set[str]:
-    """Top-level modules that the term sends a gradient to."""
-    model.zero_grad(set_to_none=True)
-    if term.requires_grad:
-        term.backward(retain_graph=True)
-    return {
-        name
-        for name, module in model.named_children()
-        if any(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in module.parameters())
-    }
-
-
-BASE: dict[str, set[str]] = {
-    "classification": {"global_encoder", "local_encoder", "classifier"},
-    "global_auxiliary": {"global_encoder", "global_head"},
-    "local_auxiliary": {"local_encoder", "local_head"},
-    "spatial": {"spatial_policy", "policy_head"},
-    "size": {"spatial_policy"},
-    "temporal": {"temporal_policy"},
-}
 CLIP = {"spatial_policy": {"channels": 8, "scope": "clip"}}
 FIXED = {"patches": {"deformable": False}}
 UNIFORM = {"temporal_policy": {"dynamic": False}}
@@ -135,8 +115,8 @@ def test_each_term_reaches_exactly_its_parts(
 ) -> None:
     model = _model(**model_changes)
     loss = _loss(model, **objective)
-    assert {term: _reached(model, getattr(loss, term)) for term in TERMS} == BASE | changed
-    assert _reached(model, loss.total) == set().union(*(BASE | changed).values())
+    assert {term: reached(model, getattr(loss, term)) for term in TERMS} == PAPER | changed
+    assert reached(model, loss.total) == set().union(*(PAPER | changed).values())
 
 
 def test_every_parameter_is_trained() -> None:

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor
+from training.learners import PAPER, TERMS, reached
 
 from neurofocus.model.build import build_model
 from neurofocus.model.draws import Draws
@@ -41,7 +42,6 @@ CLIPS: dict[str, Any] = FRAMEWISE | {
     "spatial_policy": {"channels": 8, "scope": "clip"},
 }
 BASELINE = CLIPS | {"kind": "tsm_plus"}
-TERMS = ("classification", "global_auxiliary", "local_auxiliary", "spatial", "size", "temporal")
 LABELS = torch.tensor([0, 2, 2])
 Model = UniAdaFocus | TsmPlus
 
@@ -73,26 +73,6 @@ def _loss(model: Model, *, weights: Tensor | None = None, **objective: object) -
     )
 
 
-def _reached(model: Model, term: Tensor) -> set[str]:
-    """Top-level modules that the term sends a gradient to."""
-    model.zero_grad(set_to_none=True)
-    if term.requires_grad:
-        term.backward(retain_graph=True)
-    return {
-        name
-        for name, module in model.named_children()
-        if any(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in module.parameters())
-    }
-
-
-PAPER: dict[str, set[str]] = {
-    "classification": {"global_encoder", "local_encoder", "classifier"},
-    "global_auxiliary": {"global_encoder", "global_head"},
-    "local_auxiliary": {"local_encoder", "local_head"},
-    "spatial": {"spatial_policy", "policy_head"},
-    "size": {"spatial_policy"},
-    "temporal": {"temporal_policy"},
-}
 NO_POLICY: dict[str, set[str]] = {"spatial": set(), "size": set(), "temporal": set()}
 
 
@@ -113,8 +93,8 @@ def test_each_term_reaches_exactly_its_parts(
     model = _model(config)
     loss = _loss(model, profile=profile)
     expected = PAPER | changed
-    assert {term: _reached(model, getattr(loss, term)) for term in TERMS} == expected
-    assert _reached(model, loss.total) == set().union(*expected.values())
+    assert {term: reached(model, getattr(loss, term)) for term in TERMS} == expected
+    assert reached(model, loss.total) == set().union(*expected.values())
     assert loss.total.item() == pytest.approx(sum(getattr(loss, term).item() for term in TERMS), rel=1e-6)
 
 
@@ -129,10 +109,10 @@ def test_every_parameter_is_trained(config: dict[str, Any], profile: str) -> Non
 def test_without_auxiliary_supervision_the_glance_exit_still_learns() -> None:
     model = _model(CLIPS | {"temporal_policy": {"dynamic": False}})
     loss = _loss(model, auxiliary=False)
-    assert _reached(model, loss.global_auxiliary) == {"global_head"}
+    assert reached(model, loss.global_auxiliary) == {"global_head"}
     assert loss.local_auxiliary.item() == 0
     baseline = _model(BASELINE)
-    assert _reached(baseline, _loss(baseline, auxiliary=False).total) == PAPER["classification"]
+    assert reached(baseline, _loss(baseline, auxiliary=False).total) == PAPER["classification"]
 
 
 def _cross_entropy(logits: Tensor, weights: Tensor | None = None) -> float:

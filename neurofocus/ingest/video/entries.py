@@ -1,6 +1,6 @@
 """JSON lists of clips, checked entry by entry: ActivityNet, Something-Something V2, Diving48."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -96,31 +96,34 @@ def _activitynet(path: Path, database: Mapping[str, Any]) -> Listing:
 
 def _something(request: Request, lists: Mapping[Split, list[Any]]) -> Listing:
     clips = []
-    for split, entries in lists.items():
-        for place, entry in enumerate(entries, start=1):
-            where = f"{request.files[split]}: entry {place}"
-            name = str(_value(entry, "id", (str, int), where))
-            template = str(entry.get("template", "")).replace("[", "").replace("]", "").strip()
-            if not template and split != "test":
-                raise VideoError(f"{where} (id {name!r}): no template; download the file again")
-            clips.append(ListedClip((name,), split, (template,) if template else (), where))
+    for split, where, entry in _entries(request, lists):
+        name = str(_value(entry, "id", (str, int), where))
+        template = str(entry.get("template", "")).replace("[", "").replace("]", "").strip()
+        if not template and split != "test":
+            raise VideoError(f"{where} (id {name!r}): no template; download the file again")
+        clips.append(ListedClip((name,), split, (template,) if template else (), where))
     return Listing(clips)
 
 
 def _diving(request: Request, lists: Mapping[Split, list[Any]]) -> Listing:
     clips = []
+    for split, where, entry in _entries(request, lists):
+        name = _value(entry, "vid_name", str, where)
+        labels = (_value(entry, "label", int, where),) if "label" in entry else ()
+        part, count = None, None
+        if "end_frame" in entry:
+            # Counted by another decoder: files may have a frame or two less.
+            part = (_value(entry, "start_frame", int, where), _value(entry, "end_frame", int, where))
+            count = part[1] - part[0]
+        clips.append(ListedClip((name,), split, labels, where, num_frames=count, frames=part))
+    return Listing(clips, (), (_version(request, lists),))
+
+
+def _entries(request: Request, lists: Mapping[Split, list[Any]]) -> Iterator[tuple[Split, str, Any]]:
+    """Yield every entry with its split and its place, for messages."""
     for split, entries in lists.items():
         for place, entry in enumerate(entries, start=1):
-            where = f"{request.files[split]}: entry {place}"
-            name = _value(entry, "vid_name", str, where)
-            labels = (_value(entry, "label", int, where),) if "label" in entry else ()
-            part, count = None, None
-            if "end_frame" in entry:
-                # Counted by another decoder: files may have a frame or two less.
-                part = (_value(entry, "start_frame", int, where), _value(entry, "end_frame", int, where))
-                count = part[1] - part[0]
-            clips.append(ListedClip((name,), split, labels, where, num_frames=count, frames=part))
-    return Listing(clips, (), (_version(request, lists),))
+            yield split, f"{request.files[split]}: entry {place}", entry
 
 
 def _version(request: Request, lists: Mapping[Split, list[Any]]) -> str:

@@ -5,17 +5,15 @@ import json
 import logging
 import shutil
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from multiprocessing import current_process
 from pathlib import Path
 
 import numpy as np
 
 from neurofocus.files import locked, mendable, write_json
 from neurofocus.movies import movie_encoder, write_movie
-from neurofocus.processes import can_spawn, run_in_workers
+from neurofocus.processes import require_main_guard, run_in_workers
 from neurofocus.simulate.digits.glyphs import Floats
 from neurofocus.simulate.digits.recipe import PARTS, DigitsConfig, Part, Stream, generator
 from neurofocus.simulate.digits.render import noise_bank, render
@@ -78,9 +76,7 @@ def ensure_digits(config: DigitsConfig, cache_folder: Path, *, jobs: int = _JOBS
     root = digits_folder(config, cache_folder)
     if root.exists():
         return root
-    # A spawned worker first imports the caller's script; without a main guard it would wait here for its own parent.
-    if getattr(current_process(), "_inheriting", False):
-        raise RuntimeError("put the code that makes the digits under: if __name__ == '__main__':")
+    require_main_guard("makes the digits")
     with locked(root.parent / f".{root.name}.lock"):
         if not root.exists():
             _build(config, root, jobs)
@@ -115,27 +111,17 @@ def _build(config: DigitsConfig, root: Path, jobs: int) -> None:
 def _render_all(config: DigitsConfig, chunks: list[_Chunk], jobs: int) -> None:
     from tqdm import tqdm
 
-    finished = _in_processes(config, chunks, jobs) if jobs > 1 and can_spawn() else _in_turn(config, chunks)
-    quiet = not sys.stderr.isatty()
-    total = sum(len(chunk.indices) for chunk in chunks)
-    with tqdm(total=total, desc="digits (SYNTHETIC)", unit="video", disable=quiet) as bar:
-        for number in finished:
-            bar.update(number)
-
-
-def _in_turn(config: DigitsConfig, chunks: list[_Chunk]) -> Iterator[int]:
-    for chunk in chunks:
-        yield _render_chunk(config, chunk)
-
-
-def _in_processes(config: DigitsConfig, chunks: list[_Chunk], jobs: int) -> Iterator[int]:
     killed = (
         f"{chunks[0].staging}: a worker process ended abruptly; if it said nothing above, memory was most likely "
         f"short (each needs about 0.4 GB). Run the same command again: finished videos are kept"
     )
     calls = [(config, chunk) for chunk in chunks]
-    for _, number in run_in_workers(_render_chunk, calls, jobs=jobs, killed=killed):
-        yield number
+    finished = run_in_workers(_render_chunk, calls, jobs=jobs, killed=killed)
+    quiet = not sys.stderr.isatty()
+    total = sum(len(chunk.indices) for chunk in chunks)
+    with tqdm(total=total, desc="digits (SYNTHETIC)", unit="video", disable=quiet) as bar:
+        for _, number in finished:
+            bar.update(number)
 
 
 def _render_chunk(config: DigitsConfig, chunk: _Chunk) -> int:

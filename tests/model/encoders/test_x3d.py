@@ -1,12 +1,11 @@
 """X3D against its published sizes and costs, and in the two layouts in which its weights are published."""
 
-import json
-import runpy
 from math import ceil, prod
 from pathlib import Path
 
 import pytest
 import torch
+from model.golden_arrays import recorded_shapes, recorded_state
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
@@ -16,9 +15,7 @@ from neurofocus.model.encoders.build import build_encoder
 from neurofocus.model.encoders.x3d import X3D
 from neurofocus.schema.model import EncoderConfig, EncoderName
 
-_GOLDEN = Path(__file__).parents[2] / "golden"
-_RULE = runpy.run_path(str(_GOLDEN / "rule.py"))
-_SLOWFAST_S: dict[str, list[int]] = json.loads((_GOLDEN / "x3d_s.keys.json").read_text())
+_SLOWFAST_S = recorded_shapes("x3d_s")
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 _HEAD_PARAMETERS = 432 * 2048 + 2048 * 400 + 400
 
@@ -56,12 +53,6 @@ def pytorchvideo_name(name: str) -> str:
             index = block.removeprefix("pathway0_res")
             return f"blocks.{int(stage[1]) - 1}.res_blocks.{index}.{new}{rest.removeprefix(old)}"
     raise AssertionError(name)
-
-
-def slowfast_state() -> dict[str, Tensor]:
-    return {
-        name: torch.from_numpy(_RULE["parameter"](name, tuple(shape))) for name, shape in _SLOWFAST_S.items()
-    }
 
 
 def with_norm(model: X3D) -> X3D:
@@ -168,7 +159,7 @@ def test_only_even_blocks_squeeze() -> None:
 
 @pytest.mark.parametrize("key", [None, "model_state", "state_dict"])
 def test_both_layouts_compute_the_same(key: str | None, tmp_path: Path) -> None:
-    state = slowfast_state()
+    state = recorded_state("x3d_s")
     state["s2.pathway0_res0.branch1_bn.running_var"][0] = 1e-5  # nearly silent: the epsilon counts
     reference = with_norm(X3D(variant="s")).eval()
     reference.load_state_dict(encoder_part(state))
@@ -189,7 +180,7 @@ def test_both_layouts_compute_the_same(key: str | None, tmp_path: Path) -> None:
 
 
 def test_the_gray_stem_sums_the_colours(tmp_path: Path) -> None:
-    torch.save(slowfast_state(), tmp_path / "s.pyth")
+    torch.save(recorded_state("x3d_s"), tmp_path / "s.pyth")
     colour, gray = (build_encoder(config(tmp_path / "s.pyth"), channels).eval() for channels in (3, 1))
     images = torch.randn(2, 1, 32, 32)
     with torch.no_grad():
@@ -212,7 +203,7 @@ def test_the_gray_stem_sums_the_colours(tmp_path: Path) -> None:
 def test_a_wrong_file_says_what_is_wrong(
     change: dict[str, Tensor | None], words: str, tmp_path: Path
 ) -> None:
-    state = {name: value for name, value in (slowfast_state() | change).items() if value is not None}
+    state = {name: value for name, value in (recorded_state("x3d_s") | change).items() if value is not None}
     torch.save(state, tmp_path / "wrong.pyth")
     with pytest.raises(BundleError, match=words) as error:
         build_encoder(config(tmp_path / "wrong.pyth"), 3)
@@ -220,7 +211,7 @@ def test_a_wrong_file_says_what_is_wrong(
 
 
 def test_the_file_of_another_depth_is_refused(tmp_path: Path) -> None:
-    torch.save({"model_state": slowfast_state()}, tmp_path / "s.pyth")
+    torch.save({"model_state": recorded_state("x3d_s")}, tmp_path / "s.pyth")
     with pytest.raises(BundleError, match=r"not the weights of x3d_l .*\d+ missing: s2\.pathway0_res3"):
         build_encoder(config(tmp_path / "s.pyth", "x3d_l"), 3)
     assert isinstance(build_encoder(config(tmp_path / "s.pyth", "x3d_m"), 3), X3D)  # the same network

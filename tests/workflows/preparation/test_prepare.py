@@ -279,7 +279,7 @@ def test_nothing_prepared_is_an_error(tmp_path: Path, config: RunConfig) -> None
 
 
 def test_folders_of_others_are_refused(
-    small: Path, config: RunConfig, definition: Path, tmp_path: Path
+    small: Path, done: PreparationResult, config: RunConfig, definition: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigError, match="is the cohort's own folder"):
         prepare_cohort_files(config, data=small, out=small, jobs=1)
@@ -290,12 +290,11 @@ def test_folders_of_others_are_refused(
     shutil.copytree(small, tmp_path / "raw")
     with pytest.raises(ConfigError, match="did not make; choose another folder"):
         prepare_cohort_files(config, data=small, out=tmp_path / "raw", jobs=1)
-    prepare_cohort_files(config, data=small, out=tmp_path / "out", jobs=1)
     other = tmp_path / "other.yaml"
     other.write_text(definition.read_text().replace("name: mini", "name: other"), encoding="utf-8")
     with pytest.raises(ConfigError, match="holds the scans of cohort mini, not of cohort other"):
         prepare_cohort_files(
-            config.model_copy(update={"cohort": str(other)}), data=small, out=tmp_path / "out", jobs=1
+            config.model_copy(update={"cohort": str(other)}), data=small, out=done.out, jobs=1
         )
 
 

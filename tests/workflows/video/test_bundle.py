@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from ingest.video.deliveries import put_text
-from workflows.video.tiny_video import data_of, write_small
+from workflows.video.tiny_video import RELEASED, data_of, write_small
 
 from neurofocus.errors import BundleError, ConfigError, VideoError
 from neurofocus.model.build import build_model
@@ -27,18 +27,7 @@ ROWS = [("a", (0,), "train"), ("b", (1,), "train"), ("v", (2,), "validation"), (
 
 def released_config(*changes: str) -> RunConfig:
     """The released architecture's names, narrow."""
-    narrow = [
-        "model.frame_size=32",
-        "model.patch_size=32",
-        "model.num_frames=4",
-        "model.num_glance_frames=2",
-        "model.num_focus_frames=2",
-        "model.global_encoder.width=0.25",
-        "model.local_encoder.width=0.1",
-        "model.classifier.hidden=8",
-        "train.batch_size=2",
-    ]
-    return load_run_config("activitynet", [*narrow, *changes])
+    return load_run_config("activitynet", [*RELEASED, *changes])
 
 
 @pytest.fixture(scope="module")

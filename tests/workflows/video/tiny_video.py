@@ -34,6 +34,18 @@ SMALL = (
     "train.tensorboard=false",
     "train.objective.num_mc_samples=8",
 )
+# The released architecture's names, narrow.
+RELEASED = (
+    "model.frame_size=32",
+    "model.patch_size=32",
+    "model.num_frames=4",
+    "model.num_glance_frames=2",
+    "model.num_focus_frames=2",
+    "model.global_encoder.width=0.25",
+    "model.local_encoder.width=0.1",
+    "model.classifier.hidden=8",
+    "train.batch_size=2",
+)
 
 
 def small_config(*changes: str) -> RunConfig:
