@@ -16,7 +16,7 @@ class CurvePoint:
 
     Attributes:
         series: what belongs on one line, for example "fixed exit" or "conditional exit".
-        gflops: mean cost of a video, 1e9 multiply-adds.
+        gflops: mean cost of a case, 1e9 multiply-adds.
         value: the measure.
         low: lower end of its 95 % interval.
         high: upper end.
@@ -48,13 +48,14 @@ def curve_table(points: Sequence[CurvePoint], measure: str) -> pd.DataFrame:
     )
 
 
-def curve_figure(points: Sequence[CurvePoint], measure: str, theme: Theme) -> bytes:
+def curve_figure(points: Sequence[CurvePoint], measure: str, theme: Theme, *, case: str = "video") -> bytes:
     """Draw each series as a line over its 95 % intervals.
 
     Args:
         points: of all series, at least one point.
         measure: label of the vertical axis, for example "mAP".
         theme: colours.
+        case: what one case is called.
     """
     figure, axes = themed_axes(theme, (6.2, 4.4))
     for place, (name, line) in enumerate(_lines(points).items()):
@@ -66,7 +67,7 @@ def curve_figure(points: Sequence[CurvePoint], measure: str, theme: Theme) -> by
             costs, [100 * point.value for point in line], color=colour, linewidth=1.8, marker="o", markersize=4,
             label=name,
         )  # fmt: skip
-    axes.set_xlabel("GFLOPs a video (1e9 multiply-adds)")
+    axes.set_xlabel(f"GFLOPs a {case} (1e9 multiply-adds)")
     axes.set_ylabel(f"{measure} (%)")
     add_legend(axes, theme, "lower right")
     return png_bytes(figure)
