@@ -131,7 +131,12 @@ def _write_bundle(
         # Where the encoders' first weights lay is nobody's business, and prediction needs none.
         config=config.model_copy(update={"model": without_initial_weights(config.model)}),
         folds=tuple(
-            FoldEntry(file=f"fold-{result.fold}.safetensors", sha256="0" * 64, threshold=result.threshold)
+            FoldEntry(
+                file=f"fold-{result.fold}.safetensors",
+                sha256="0" * 64,
+                threshold=result.threshold,
+                exits=result.exits,
+            )
             for result in results
         ),
         gflops_per_model=float(results[0].validation["gflops"]),
