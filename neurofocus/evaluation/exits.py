@@ -1,18 +1,17 @@
-"""What stopping early does to the result: measures of answers that are given with a probability.
+"""Measures of answers that are right with a probability, as where cases stop at random.
 
-A case that stops at random has a share of being right instead of right or wrong; its mean over the cases is what the
-mean over all ways to deal the same stops would be, so that nothing need be dealt.
+Both measures are linear in the cases' shares of being right: the share over all ways to deal the same stops gives the
+mean over all deals, so that nothing need be dealt, and the difference of two shares gives the difference of measures.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from neurofocus.evaluation.intervals import bootstrap_weights, percentile_interval
+from neurofocus.evaluation.intervals import percentile_interval
 
-__all__ = ["EXIT_MEASURES", "HitSummary", "share_measures"]
+__all__ = ["EXIT_MEASURES", "share_figures", "share_measures"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -20,46 +19,36 @@ EXIT_MEASURES = ("balanced_accuracy", "accuracy")
 
 
 def share_measures(shares: Floats, labels: Ints, weights: Floats | None = None) -> dict[str, Floats]:
-    """Return accuracy and balanced accuracy, [B] each; NaN where a draw has only one class.
+    """Return balanced accuracy and accuracy, [B] each; the former is NaN where a draw has only one class.
 
     Args:
-        shares: [N] how likely each case is answered right, 0 to 1.
+        shares: [N] how likely each case is answered right, or a difference of two such likelihoods.
         labels: [N] class indices.
         weights: [B, N] of resampling; None is one row of ones.
     """
     weights = np.ones((1, len(labels))) if weights is None else weights
-    members = labels[:, None] == np.unique(labels)
+    members = (labels[:, None] == np.unique(labels)).astype(np.float64)
     total = weights @ members
-    with np.errstate(invalid="ignore"):
-        recalls = (weights @ (members * shares[:, None])) / total
-    present = total > 0
-    count = present.sum(axis=1)
-    balanced = np.where(present, recalls, 0).sum(axis=1) / np.maximum(count, 1)
+    recalls = (weights @ (members * shares[:, None])) / np.maximum(total, 1e-300)
+    count = (total > 0).sum(axis=1)
     return {
-        "balanced_accuracy": np.where(count > 1, balanced, np.nan),
+        "balanced_accuracy": np.where(count > 1, recalls.sum(axis=1) / np.maximum(count, 1), np.nan),
         "accuracy": np.asarray(weights @ shares / weights.sum(axis=1), dtype=np.float64),
     }
 
 
-@dataclass(frozen=True)
-class HitSummary:
-    """Figures with intervals for many ways to run the same cases, all from the same bootstrap draws."""
+def share_figures(shares: Floats, labels: Ints, weights: Floats) -> dict[str, Mapping[str, float | None]]:
+    """Return each measure as value, low and high (95 %); None where there is nothing to measure.
 
-    labels: Ints
-    weights: Floats
-
-    @classmethod
-    def of(cls, participants: list[str], labels: Ints, *, seed: int) -> "HitSummary":
-        """Draw people again with all their scans, within their label, as ``evaluation.summary`` does."""
-        return cls(labels, bootstrap_weights(participants, labels.tolist(), seed=seed))
-
-    def figures(self, shares: Floats) -> dict[str, Mapping[str, float | None]]:
-        """Return each measure of shares [N] as value, low and high (95 %); None where there is nothing to measure."""
-        points = share_measures(shares, self.labels)
-        draws = share_measures(shares, self.labels, self.weights)
-        found = {}
-        for name in EXIT_MEASURES:
-            values = (float(points[name][0]), *percentile_interval(draws[name]))
-            plain = (None if np.isnan(value) else value for value in values)
-            found[name] = dict(zip(("value", "low", "high"), plain, strict=True))
-        return found
+    Args:
+        shares: as for ``share_measures``.
+        labels: [N] class indices.
+        weights: [B, N] from ``bootstrap_weights``; the same draws for everything that is compared.
+    """
+    points, draws = share_measures(shares, labels), share_measures(shares, labels, weights)
+    found: dict[str, Mapping[str, float | None]] = {}
+    for name in EXIT_MEASURES:
+        values = (float(points[name][0]), *percentile_interval(draws[name]))
+        plain = (None if np.isnan(value) else value for value in values)
+        found[name] = dict(zip(("value", "low", "high"), plain, strict=True))
+    return found
