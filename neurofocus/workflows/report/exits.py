@@ -37,17 +37,17 @@ def exit_sentence(exits: Mapping[str, Any]) -> str:
     if gain["low"] is None:
         verdict = "there are too few scans for an interval"
     elif gain["low"] > 0:
-        verdict = "looking at how sure the model is pays"
+        verdict = "knowing when to stop pays"
     elif gain["high"] < 0:
-        verdict = "how sure the model is misleads here"
+        verdict = "how sure the model is misleads it here"
     else:
-        verdict = "so few scans do not tell the two apart"
+        verdict = "these scans do not tell the two apart"
     return (
         f"Scans that stop as soon as their fold's model is sure: at {number(point['gflops'], 4)} GFLOPs a scan "
         f"({100 * point['gflops'] / whole['gflops']:.0f} % of the complete model's) balanced accuracy "
         f"{number(value['value'])} (95 % interval {number(value['low'])} to {number(value['high'])}), complete "
         f"{number(whole['balanced_accuracy']['value'])}. The same stops dealt at random: "
         f"{number(dealt['balanced_accuracy']['value'])}; the difference is {number(gain['value'])} "
-        f"({number(gain['low'])} to {number(gain['high'])}), so {verdict}. Above random at {better} of the "
+        f"({number(gain['low'])} to {number(gain['high'])}): {verdict}. Above random at {better} of the "
         f"{max(len(points) - 2, 0)} budgets between the ends."
     )
