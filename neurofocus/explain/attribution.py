@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from neurofocus.model.frame_sampling import by_weight
-from neurofocus.model.outputs import Decision, FocusOutput
+from neurofocus.model.outputs import Decision, FocusOutput, GlanceOutput
 from neurofocus.model.uni_adafocus import UniAdaFocus
 
 __all__ = ["Attribution", "Look", "attribute"]
@@ -73,15 +73,16 @@ def attribute(
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}")
     with torch.no_grad():
-        decision = model.decide(model.glance(frames))
+        glanced = model.glance(frames)
+        decision = model.decide(glanced)
         focus = _focus(model, frames, decision, look)
-        probabilities = _logits(model, (frames, frames), focus).softmax(-1)
+        probabilities = _logits(model, glanced, focus).softmax(-1)
     total = [torch.zeros_like(frames), torch.zeros_like(frames)]
     for step in range(steps):
         scaled = frames * ((step + 0.5) / steps)
         ways = [scaled.detach().requires_grad_(), scaled.detach().requires_grad_()]
         with torch.enable_grad():
-            evidence = _evidence(_logits(model, (ways[0], ways[1]), focus), target)
+            evidence = _evidence(model, (ways[0], ways[1]), focus, target)
             gradients = torch.autograd.grad(evidence, ways, materialize_grads=True)
         total = [sum_ + gradient / steps for sum_, gradient in zip(total, gradients, strict=True)]
     glance, patches = ((gradient * frames)[0].sum(1).double().cpu().numpy() for gradient in total)
@@ -110,17 +111,21 @@ def _focus(model: UniAdaFocus, frames: Tensor, decision: Decision, look: Look | 
     return model.focus(frames, decision, frame_indices=indices) if indices.shape[1] else None
 
 
-def _logits(model: UniAdaFocus, ways: tuple[Tensor, Tensor], focus: FocusOutput | None) -> Tensor:
-    """Return the answer [K] after the glance at one way to see the case and patches of another, choices held fixed."""
-    glance = model.glance(ways[0])
+def _logits(model: UniAdaFocus, glance: GlanceOutput, focus: FocusOutput | None) -> Tensor:
+    """Return the answer [K] to one case after its glance and what was focused on."""
     if focus is None:
         return model.classify_glance(glance.global_features)[0]
-    patches = model.crop(ways[1], focus.boxes, focus.frame_indices)
-    looked = FocusOutput(focus.frame_indices, focus.boxes, patches, model.encode_patches(patches))
-    return model.classify(glance, looked)[0, -1]
+    return model.classify(glance, focus)[0, -1]
 
 
-def _evidence(logits: Tensor, target: int) -> Tensor:
-    """Return logit_target minus the mean of the other logits."""
+def _evidence(
+    model: UniAdaFocus, ways: tuple[Tensor, Tensor], focus: FocusOutput | None, target: int
+) -> Tensor:
+    """Return logit_target minus the mean of the other logits, with the policy's choices held fixed."""
+    glance_frames, focus_frames = ways
+    if focus is not None:
+        patches = model.crop(focus_frames, focus.boxes, focus.frame_indices)
+        focus = FocusOutput(focus.frame_indices, focus.boxes, patches, model.encode_patches(patches))
+    logits = _logits(model, model.glance(glance_frames), focus)
     others = (logits.sum() - logits[target]) / (len(logits) - 1)
     return logits[target] - others
