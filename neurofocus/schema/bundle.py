@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from neurofocus.schema.base import Settings
+from neurofocus.schema.early_exit import ExitPlan
 from neurofocus.schema.run import RunConfig
 
 __all__ = ["BundleManifest", "FoldEntry"]
@@ -17,6 +18,9 @@ class FoldEntry(Settings):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     threshold: float | None = Field(
         None, ge=0, le=1, description="on the positive class; chosen on validation"
+    )
+    exits: ExitPlan | None = Field(
+        None, description="when a case may stop early; bundles of older versions have none"
     )
 
 

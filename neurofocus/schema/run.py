@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from neurofocus.schema.base import Settings
+from neurofocus.schema.early_exit import ExitConfig
 from neurofocus.schema.model import ModelConfig
 from neurofocus.schema.pretrain import PretrainConfig
 from neurofocus.schema.video_run import VideoConfig
@@ -190,6 +191,7 @@ class RunConfig(Settings):
     pretrain: PretrainConfig | None = Field(
         None, description="encoders learn on stills first; for the embedded digits, which have stills"
     )
+    exit: ExitConfig = ExitConfig()
     bundle: BundleConfig = BundleConfig()
 
     @model_validator(mode="after")

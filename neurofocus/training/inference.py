@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from neurofocus.data.dataset import Batch
 from neurofocus.model.build import Model
+from neurofocus.model.frame_sampling import by_weight, take_frames
 from neurofocus.model.outputs import ModelOutput, UniAdaFocusOutput
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.training.distributed import gather_cases
@@ -67,9 +68,9 @@ class CaseOutputs:
 
     Attributes:
         logits: of every exit step, float64 [N, E, K], or [N, C, E, K] of C crops.
-        boxes: of the focus frames, [N, F, 4]; of the middle crop where there are several.
+        boxes: of the focus frames, [N, F, 4], in time; of the middle crop where there are several.
         frame_weights: over the glance frames, [N, T].
-        frame_indices: the focus frames, int64 [N, F].
+        frame_indices: the focus frames, int64 [N, F], in time.
     """
 
     logits: Tensor
@@ -78,15 +79,23 @@ class CaseOutputs:
     frame_indices: Tensor
 
 
-def predict_cases(model: Model, loader: DataLoader[Batch]) -> CaseOutputs:
+def predict_cases(
+    model: Model, loader: DataLoader[Batch], *, order: Literal["time", "weight"] = "time"
+) -> CaseOutputs:
     """Return what the model answers for every case of a loader.
 
     Processes that share the work each bring a loader of their part and get the whole.
+
+    Args:
+        model: on any device.
+        loader: of cases that are neither drawn nor augmented.
+        order: which focus frames the exit steps see first. The last step sees all of them and is the same, to the
+            bit; so are all steps where f_L needs its frames at once.
     """
     found: dict[int, tuple[Tensor, ...]] = {}
 
     def step(engine: Engine, batch: Batch) -> None:
-        found.update(zip(batch["index"].tolist(), _answers(model, batch), strict=True))
+        found.update(zip(batch["index"].tolist(), _answers(model, batch, order), strict=True))
 
     if len(loader):
         quiet_engine(step).run(loader)
@@ -108,19 +117,31 @@ def model_frames(batch: Batch, device: torch.device) -> Tensor | tuple[Tensor, T
     return frames, batch["glance_frames"].to(device, non_blocking=True)
 
 
-def _answers(model: Model, batch: Batch) -> Iterator[tuple[Tensor, ...]]:
+def _answers(model: Model, batch: Batch, order: Literal["time", "weight"]) -> Iterator[tuple[Tensor, ...]]:
     """Yield what `CaseOutputs` holds for each case of a batch."""
     given = model_frames(batch, _device(model))
     streams = given if isinstance(given, tuple) else (given,)
     crops = streams[0].shape[1] if streams[0].dim() == 6 else 0
     with evaluating(model):
         output: ModelOutput = model(*(stream.flatten(0, 1) if crops else stream for stream in streams))
-    parts = (output.logits.double(), output.boxes, output.frame_weights, output.frame_indices)
+        step_logits = output.logits if order == "time" else _by_weight(model, output)
+    parts = (step_logits.double(), output.boxes, output.frame_weights, output.frame_indices)
     logits, *others = (part.cpu() for part in parts)
     if crops:
         logits = logits.view(-1, crops, *logits.shape[1:])
         others = [part[crops // 2 :: crops] for part in others]
     yield from zip(logits, *others, strict=True)
+
+
+def _by_weight(model: Model, output: ModelOutput) -> Tensor:
+    """Return the logits of every exit step when the focus frames come by falling weight, [B, E, K]."""
+    if not isinstance(output, UniAdaFocusOutput) or model.local_encoder.mixes_frames:
+        return output.logits
+    assert isinstance(model, UniAdaFocus)
+    places = by_weight(output.frame_weights, model.config.num_frames, output.frame_indices)
+    features = take_frames(output.focus.local_features, places)
+    reordered = model.classify(output.glance, replace(output.focus, local_features=features))
+    return torch.cat([reordered[:, :-1], output.logits[:, -1:]], dim=1)
 
 
 def quiet_engine(step: Callable[[Engine, Batch], Any]) -> Engine:

@@ -70,6 +70,22 @@ def test_expected_ranges_stand_beside_the_result(output: ModuleType) -> None:
     )
 
 
+def test_exits_half_way(output: ModuleType) -> None:
+    def curve(*values: float | None) -> list[dict[str, object]]:
+        return [
+            {"gflops": 0.5 * (place + 1), "balanced_accuracy": {"value": value}}
+            for place, value in enumerate(values)
+        ]
+
+    exits = {"conditional": curve(0.6, 0.8125, 0.9), "random": curve(0.6, 0.75, 0.9)}
+    expected = "conditional exit   balanced accuracy 0.812 at 1.0000 GFLOPs a case; random exit 0.750"
+    assert expected in lines(output, exits=exits)
+    unknown = {kind: curve(None, None, None) for kind in exits}
+    assert "conditional exit   nothing to measure: the scored scans are of one class" in lines(
+        output, exits=unknown
+    )
+
+
 @pytest.mark.parametrize("unknown", ["value", "low", "high"])
 def test_a_figure_that_nothing_measures_is_left_out(output: ModuleType, unknown: str) -> None:
     pooled = metrics()["pooled"]

@@ -134,6 +134,20 @@ def test_a_damaged_bundle(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_budget_that_cannot_be_kept_is_told_once(
+    command: Command, capsys: Shown, scan: Path, tiny_scan: Path, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    for budget, words in (("1e-9", "below the cheapest exit"), ("nan", "not a number of GFLOPs")):
+        assert (
+            command("predict", scan, tiny_scan, "--model", tiny_bundle, "--budget", budget, "--out", out) == 2
+        )
+        shown = capsys.readouterr()
+        assert f"--budget {budget.replace('1e-9', '1e-09')}: {words}" in shown.err
+        assert shown.err.count("\n") == 1
+        assert not out.exists()
+
+
 def test_an_unknown_device(command: Command, capsys: Shown, scan: Path, tiny_bundle: Path) -> None:
     assert command("predict", scan, "--model", tiny_bundle, "--device", "gpu") == 2
     assert "--device 'gpu': accepted are auto, cpu, cuda and cuda:N" in capsys.readouterr().err

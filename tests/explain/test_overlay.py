@@ -101,3 +101,18 @@ def test_importing_does_not_load_pyplot_or_other_slow_packages() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_without_focus_frames_it_says_so(case: ExplainedCase, tmp_path: Path) -> None:
+    model = case.saliency.per_model[0]
+    none = replace(
+        model,
+        frames=model.frames[:0],
+        boxes=model.boxes[:0],
+        weights=model.weights[:0],
+        relevance=model.relevance[:0],
+    )
+    glanced = replace(case, saliency=replace(case.saliency, per_model=(none,)))
+    picture = _drawn(glanced, tmp_path / "a.png")
+    assert picture.shape[0] < _drawn(case, tmp_path / "b.png").shape[0]
+    assert _near(picture[560:], _BOX).sum() == 0

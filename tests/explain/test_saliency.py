@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import cast
+from typing import Literal, cast
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from neurofocus.data.frames import FrameGrid, frame_grid, sample_frame_indices
-from neurofocus.explain.attribution import attribute
+from neurofocus.explain.attribution import Look, attribute
 from neurofocus.explain.saliency import CaseSaliency, SaliencyOptions, case_saliency
 from neurofocus.model.draws import Draws
 from neurofocus.model.encoders.protocol import Encoder
@@ -392,3 +392,50 @@ def test_the_evidence_does_not_depend_on_a_shift_of_all_logits() -> None:
             if parameter.shape == (3,) and name.endswith("bias"):
                 parameter += 5.0
     np.testing.assert_allclose(_explain([model], frames, target=2).volume, before, atol=1e-5)
+
+
+@pytest.mark.parametrize("order", ["time", "weight"])
+@pytest.mark.parametrize("seen", [1, 3])
+def test_an_early_answer_is_explained_by_what_was_seen(order: Literal["time", "weight"], seen: int) -> None:
+    model, frames = _model(), _frames()
+    with torch.no_grad():
+        output = model(frames)
+    indices = output.frame_indices[0].numpy()
+    weights = output.frame_weights[0].numpy()[indices // 2]
+    first = np.arange(seen) if order == "time" else np.sort(np.argsort(-weights, kind="stable")[:seen])
+    found = attribute(model, frames, 1, steps=2, look=Look(seen, order))
+    np.testing.assert_array_equal(found.frame_indices, indices[first])
+    assert set(np.flatnonzero(np.abs(found.focus).sum(axis=(1, 2)))) <= set(indices[first])
+    assert found.focus.any()
+    patches = output.focus.local_features[:, first]
+    with torch.no_grad():
+        expected = model.classifier(output.glance.global_features, patches)[0, -1].softmax(-1)
+    np.testing.assert_allclose(found.probabilities, expected.numpy(), atol=1e-5)
+    result = _explain([model], frames, looks=(Look(seen, order),))
+    assert result.per_model[0].relevance.shape == (seen,)
+
+
+def test_an_answer_after_the_glance_has_no_focus() -> None:
+    model, frames = _model(), _frames()
+    found = attribute(model, frames, 1, steps=2, look=Look(0, "time"))
+    with torch.no_grad():
+        expected = model(frames).step_probs[0, 3]  # T_G = 4 glance steps
+    np.testing.assert_allclose(found.probabilities, expected.numpy(), atol=1e-5)
+    assert not found.focus.any() and found.glance.any()
+    assert found.boxes.shape == (0, 4)
+    assert found.density == pytest.approx(np.ones(_T0))
+    result = _explain([model], frames, looks=(Look(0, "time"),))
+    assert result.focus_share == 0
+    assert result.volume.max() == 1
+
+
+def test_looking_to_the_end_is_the_default() -> None:
+    model, frames = _model(), _frames()
+    for order in ("time", "weight"):
+        found = _explain([model], frames, looks=(Look(4, order),))
+        assert np.array_equal(found.volume, _explain([model], frames).volume)
+
+
+def test_every_model_needs_its_look() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        _explain([_model(0), _model(1)], _frames(), looks=(Look(4, "time"),))

@@ -58,3 +58,10 @@ def test_the_largest_seed_suits_every_library() -> None:
     from sklearn.utils import check_random_state
 
     check_random_state(RunConfig(seed=2**32 - 1).seed)
+
+
+def test_bundles_of_older_versions_have_no_exits() -> None:
+    from neurofocus.schema.bundle import FoldEntry
+
+    old = {"file": "fold-1.safetensors", "sha256": "0" * 64, "threshold": 0.5}
+    assert FoldEntry.model_validate(old).exits is None

@@ -18,6 +18,7 @@ FOLD_FILES = {
     "predictions.tsv",
     "validation.json",
     "history.tsv",
+    "exits.npz",
     "DONE",
 }
 
@@ -88,6 +89,10 @@ def test_metrics(tiny_run: Path) -> None:
         (table["label"] == table["predicted"]).mean()
     )
     assert metrics["mean_gflops"] == pytest.approx(table["gflops"].mean())
+    whole = metrics["exits"]["fixed"][-1]
+    assert whole["balanced_accuracy"] == pytest.approx(metrics["pooled"]["balanced_accuracy"])
+    assert whole["gflops"] == pytest.approx(metrics["mean_gflops"])
+    assert len(metrics["exits"]["conditional"]) == 17
 
 
 def test_report(tiny_run: Path) -> None:
@@ -107,7 +112,10 @@ def test_bundle(tiny_run: Path) -> None:
     assert manifest.provenance["predictions_sha256"] == sha256_file(tiny_run / "predictions.tsv")
     for number, (entry, model) in enumerate(zip(manifest.folds, bundle.models, strict=True), start=1):
         folder = tiny_run / f"fold-{number}"
-        assert entry.threshold == json.loads((folder / "validation.json").read_text())["threshold"]
+        validation = json.loads((folder / "validation.json").read_text())
+        assert entry.threshold == validation["threshold"]
+        assert entry.exits is not None
+        assert entry.exits.model_dump(mode="json") == validation["exits"]
         state = model.state_dict()
         for name, value in load_file(folder / "best.safetensors").items():
             assert state[name].equal(value)

@@ -12,8 +12,8 @@ import pandas as pd
 from neurofocus.data.loaders import evaluation_loader
 from neurofocus.data.video.dataset import VideoDataset
 from neurofocus.errors import ConfigError, NeurofocusError
+from neurofocus.evaluation.curve import CurvePoint, curve_figure, curve_table
 from neurofocus.evaluation.figures import LIGHT
-from neurofocus.evaluation.video.curve import CurvePoint, curve_figure, curve_table
 from neurofocus.evaluation.video.scores import VideoScores, score_videos
 from neurofocus.evaluation.video.summary import measure_names, summarise_videos
 from neurofocus.files import atomic_write, require_writable, write_bytes, write_json

@@ -217,6 +217,7 @@ def test_without_examples_and_warnings(tmp_path: Path) -> None:
     write_report(tmp_path / "report.html", bare)
     parsed = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert "Where the model looked" not in parsed.text
+    assert "Stopping early" not in parsed.text  # these metrics have no exits
     assert "warning" not in parsed.text
 
 

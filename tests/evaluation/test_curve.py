@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from neurofocus.evaluation.curve import CurvePoint, curve_figure, curve_table
 from neurofocus.evaluation.figures import DARK, LIGHT, Theme
-from neurofocus.evaluation.video.curve import CurvePoint, curve_figure, curve_table
 
 POINTS = [
     CurvePoint("fixed exit", 20.0, 0.80, 0.78, 0.82),

@@ -24,7 +24,7 @@ class CurvePoint:
 
     Attributes:
         series: what belongs on one line, for example "fixed exit" or "conditional exit".
-        gflops: mean cost of a video, 1e9 multiply-adds.
+        gflops: mean cost of a case, 1e9 multiply-adds.
         value: the measure.
         low: lower end of its 95 % interval.
         high: upper end.
@@ -56,13 +56,16 @@ def curve_table(points: Sequence[CurvePoint], measure: str) -> pd.DataFrame:
     )
 
 
-def curve_figure(points: Sequence[CurvePoint], measure: str, theme: Theme, *, note: str = "") -> bytes:
+def curve_figure(
+    points: Sequence[CurvePoint], measure: str, theme: Theme, *, case: str = "video", note: str = ""
+) -> bytes:
     """Draw each series as a line over its 95 % intervals.
 
     Args:
         points: of all series, at least one point.
         measure: what is drawn, for example "map"; known names are spelled out.
         theme: colours.
+        case: what one case is called.
         note: a line above the picture, such as SYNTHETIC.
     """
     figure, axes = themed_axes(theme, (6.2, 4.4))
@@ -75,7 +78,7 @@ def curve_figure(points: Sequence[CurvePoint], measure: str, theme: Theme, *, no
             costs, [100 * point.value for point in line], color=colour, linewidth=1.8, marker="o", markersize=4,
             label=name,
         )  # fmt: skip
-    axes.set_xlabel("GFLOPs a video (1e9 multiply-adds)")
+    axes.set_xlabel(f"GFLOPs a {case} (1e9 multiply-adds)")
     axes.set_ylabel(f"{_SPELLED.get(measure, measure)} (%)")
     low, high = axes.get_ylim()
     axes.set_ylim(max(low, -2), min(high, 102))  # room for a marker, none for shares beyond all
