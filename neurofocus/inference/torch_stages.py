@@ -1,6 +1,6 @@
 """A model of PyTorch in the pieces that conditional exits need; see ``early_exit.runner``."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Literal
@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from neurofocus.model.frame_sampling import by_weight, take_frames
+from neurofocus.model.frame_sampling import by_weight, glance_frame_indices, take_frames
 from neurofocus.model.outputs import GlanceOutput
 from neurofocus.model.uni_adafocus import UniAdaFocus
 
@@ -64,11 +64,20 @@ class TorchStages:
     Args:
         model: in evaluation mode, on its device.
         order: which focus frames come first; without effect where f_L needs all of them at once.
+        prepare: from a case's pixels, uint8 say, to what an encoder takes, frame by frame; done on the model's device,
+            for frames that are looked at only. None: they are ready.
     """
 
-    def __init__(self, model: UniAdaFocus, *, order: Literal["time", "weight"] = "time") -> None:
+    def __init__(
+        self,
+        model: UniAdaFocus,
+        *,
+        order: Literal["time", "weight"] = "time",
+        prepare: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
         self.model = model
         self.order = order
+        self._prepare = prepare
         self._device = next(model.parameters()).device
 
     @property
@@ -79,8 +88,7 @@ class TorchStages:
     @torch.no_grad()
     def glance(self, cases: Sequence[CaseFrames]) -> list[CaseState]:
         """Look at every case with f_G (Eq. 1)."""
-        shown = [case.frames if case.glance_frames is None else case.glance_frames for case in cases]
-        seen = self.model.glance(self._moved(torch.cat(shown)))
+        seen = self.model.glance(self._prepared(torch.cat([self._glanced(case) for case in cases])))
         crops = [len(case.frames) for case in cases]
         rows = zip(
             cases, torch.split(seen.global_maps, crops), torch.split(seen.global_features, crops), strict=True
@@ -112,7 +120,7 @@ class TorchStages:
             chosen = [states[place] for place in places]
             glanced = torch.cat([state.global_features for state in chosen])
             focused = torch.cat([torch.cat(state.local_features, dim=1) for state in chosen])
-            found[places] = self._probabilities(self.model.classifier(glanced, focused)[:, -1], chosen)
+            found[places] = self._probabilities(self.model.classifier.last_step(glanced, focused), chosen)
         return found
 
     def _decide(self, states: Sequence[CaseState]) -> None:
@@ -141,7 +149,7 @@ class TorchStages:
             assert state.boxes is not None
             chosen = slice(state.num_seen, number)
             indices = state.frame_indices[:, chosen].to(state.frames.device)
-            images.append(self._moved(take_frames(state.frames, indices).flatten(0, 1)))
+            images.append(self._prepared(take_frames(state.frames, indices).flatten(0, 1)))
             boxes.append(state.boxes[:, chosen].flatten(0, 1))
             shapes.append(indices.shape)
         patches = self.model.resample(torch.cat(images), torch.cat(boxes), config.patch_size)
@@ -157,5 +165,19 @@ class TorchStages:
         means = [rows.mean(0) for rows in torch.split(probabilities, [len(state.frames) for state in states])]
         return np.asarray(torch.stack(means).numpy(), dtype=np.float64)
 
-    def _moved(self, frames: Tensor) -> Tensor:
-        return frames.to(self._device, non_blocking=True)
+    def _glanced(self, case: CaseFrames) -> Tensor:
+        """Return the frames of the glance alone: the others need be neither moved nor prepared."""
+        config = self.model.config
+        if case.glance_frames is not None or config.streams == "separate":
+            return case.frames if case.glance_frames is None else case.glance_frames
+        if case.frames.shape[1] == config.num_glance_frames:
+            return case.frames
+        indices = glance_frame_indices(
+            len(case.frames), config.num_frames, config.num_glance_frames, draws=None
+        )
+        return take_frames(case.frames, indices)
+
+    def _prepared(self, frames: Tensor) -> Tensor:
+        """Return frames [N, C, H, W] or [V, T, C, H, W] as an encoder takes them, on the model's device."""
+        moved = frames.to(self._device, non_blocking=True)
+        return moved if self._prepare is None else self._prepare(moved)

@@ -62,6 +62,10 @@ class Classifier(nn.Module):
         """
         raise NotImplementedError
 
+    def last_step(self, global_features: Tensor, local_features: Tensor) -> Tensor:
+        """Return the last step's logits alone, [B, K], of all glance features and the focus features so far."""
+        return self(global_features, local_features)[:, -1]  # type: ignore[no-any-return]  # calls of modules are untyped
+
 
 class MaxPoolingClassifier(Classifier):
     """Accumulated max-pooling: the running maximum of embedded frames, and one linear head a step.
@@ -91,6 +95,17 @@ class MaxPoolingClassifier(Classifier):
         joined = [torch.cat([step, glanced[-1]], dim=-1) for step in pooled]
         logits = _apply_heads(self.global_classifiers, glanced) + _apply_heads(self.local_classifiers, joined)
         return torch.stack(logits, dim=1)
+
+    def last_step(self, global_features: Tensor, local_features: Tensor) -> Tensor:
+        """Apply one head instead of one a step; see `Classifier.last_step`."""
+        glanced = [self.global_mlp(global_features).amax(1)] if self.reuse_global else []
+        seen = local_features.shape[1]
+        if not seen:
+            logits: Tensor = self.global_classifiers[-1](glanced[0])
+        else:
+            joined = torch.cat([self.local_mlp(local_features).amax(1), *glanced], dim=-1)
+            logits = self.local_classifiers[seen - 1](joined)
+        return logits
 
 
 class AverageClassifier(Classifier):

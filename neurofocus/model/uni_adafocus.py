@@ -149,8 +149,7 @@ class UniAdaFocus(TwoEncoders):
             means: Tensor = self.global_head(global_features).mean(1)
             return means
         none = global_features.new_empty(len(global_features), 0, self.local_encoder.out_channels)
-        logits: Tensor = self.classifier(global_features, none)
-        return logits[:, self.classifier.num_global_exits - 1]
+        return self.classifier.last_step(global_features, none)
 
     @property
     def exits_by_head(self) -> bool:

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from neurofocus.data.video.augment import normalise
 from neurofocus.early_exit.compare import exit_steps
 from neurofocus.early_exit.criteria import uncertainty
 from neurofocus.early_exit.plan import exit_ladder, solve_plan
 from neurofocus.early_exit.runner import run_with_exits
+from neurofocus.inference.optimise import optimised
 from neurofocus.inference.torch_stages import CaseFrames, TorchStages
 from neurofocus.model.cost import measure_cost
 from neurofocus.model.frame_sampling import by_weight
@@ -203,3 +205,48 @@ def test_cases_are_read_only_as_there_is_room() -> None:
     for _ in run_with_exits(TorchStages(model), source(), plan, plan.rules[1], batch_size=3):
         answered += 1
     assert answered == COUNT
+
+
+@pytest.mark.parametrize("name", ["max pooling", "temporal shift", "x3d"])
+def test_the_fast_model_stops_where_the_plain_one_does(name: str) -> None:
+    model = build(name)
+    probabilities = complete(model, "time")
+    plan = planned(model, probabilities, "time")
+    fast = optimised(model)
+    assert isinstance(fast, UniAdaFocus)
+    rule = plan.rules[len(plan.rules) // 2]
+    expected, tied = exit_steps(probabilities, plan, rule), near(probabilities, plan, rule)
+    assert len(set(expected)) > 1
+    for answer in run_with_exits(TorchStages(fast), cases(model), plan, rule, batch_size=5):
+        assert answer.step == expected[answer.index] or tied[answer.index]
+        assert answer.probabilities == pytest.approx(probabilities[answer.index, answer.step], abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["max pooling", "temporal shift"])
+def test_pixels_are_prepared_only_where_an_encoder_looks(name: str) -> None:
+    model = build(name)
+    generator = torch.Generator().manual_seed(3)
+    pixels = torch.randint(0, 256, (4, 12, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    glance = pixels[:, ::3] if model.config.streams == "separate" else None
+    prepared: list[int] = []
+
+    def prepare(frames: Tensor) -> Tensor:
+        prepared.append(frames.flatten(0, -4).shape[0])
+        return normalise(frames, "imagenet")
+
+    def answers(stages: TorchStages, frames: Tensor, shown: Tensor | None) -> np.ndarray:
+        states = stages.glance(
+            [
+                CaseFrames(frames[row : row + 1], None if shown is None else shown[row : row + 1])
+                for row in range(4)
+            ]
+        )
+        return stages.focus(states, [5 if name == "max pooling" else 1] * 4)
+
+    expected = answers(
+        TorchStages(model),
+        normalise(pixels, "imagenet"),
+        None if glance is None else normalise(glance, "imagenet"),
+    )
+    assert answers(TorchStages(model, prepare=prepare), pixels, glance) == pytest.approx(expected, abs=1e-6)
+    assert sum(prepared) == 4 * (4 + 5)

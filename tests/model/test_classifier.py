@@ -169,3 +169,14 @@ def test_every_parameter_learns(kind: str, reuse_global: bool) -> None:
     assert all(p.grad is not None for p in classifier.parameters())
     assert (glanced.grad is not None) == reuse_global
     assert focused.grad is not None
+
+
+@pytest.mark.parametrize(
+    ("kind", "reuse_global", "seen"),
+    [(*kind, seen) for kind in KINDS for seen in range(FOCUS + 1) if seen or kind[1]],
+)
+def test_the_last_step_alone_is_the_last_of_all(kind: str, reuse_global: bool, seen: int) -> None:
+    classifier = _classifier(kind, reuse_global).eval()
+    glanced, focused = _features()
+    expected = classifier(glanced, focused)[:, classifier.num_global_exits + seen - 1]
+    torch.testing.assert_close(classifier.last_step(glanced, focused[:, :seen]), expected)

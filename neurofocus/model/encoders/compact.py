@@ -1,7 +1,5 @@
 """A small encoder for small pictures: four convolutions, trained from nothing in seconds."""
 
-from typing import ClassVar
-
 from torch import Tensor, nn
 
 from neurofocus.model.encoders.protocol import Encoder, initialise_
@@ -26,7 +24,7 @@ class Compact(Encoder):
 
     stem_key = "conv1.weight"
     head_prefixes = ("head.",)
-    stride: ClassVar[int] = 8
+    stride = 8
 
     def __init__(self, in_channels: int = 3, *, width: float = 1.0) -> None:
         super().__init__()

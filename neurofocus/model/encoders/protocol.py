@@ -21,7 +21,7 @@ class Encoder(nn.Module, ABC):
     """
 
     out_channels: int
-    stride: ClassVar[int] = 32
+    stride: int = 32
     mixes_frames: bool = False
     stem_key: ClassVar[str]
     head_prefixes: ClassVar[tuple[str, ...]]
