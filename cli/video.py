@@ -7,17 +7,23 @@ import typer
 
 from .options import ConfigOption, DeviceOption, JsonOption, SetOption, VerboseOption
 from .video_options import (
+    BudgetOption,
     ClassesOption,
     CropsOption,
     DataOption,
     DatasetOption,
     ExcludeOption,
+    ExitsOption,
     FormatOption,
+    FreshOption,
     ListOption,
     MapOption,
     ModelOption,
     OrderOption,
+    SolveOption,
+    SplitOption,
     StrictOption,
+    TimeOption,
     checkpoint_settings,
     crop_count,
     find_data,
@@ -94,9 +100,7 @@ def train(
     class_order: OrderOption = None,
     exclude: ExcludeOption = None,
     strict: StrictOption = False,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Remove an older run in the run folder first.")
-    ] = False,
+    fresh: FreshOption = False,
     seed: Annotated[int | None, typer.Option(help="Short for --set seed=N.")] = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
@@ -140,11 +144,13 @@ def evaluate(
     config: ConfigOption = None,
     set_: SetOption = None,
     classes: ClassesOption = None,
-    split: Annotated[
-        str | None, typer.Option(help="train, validation or test; default: the one to report.")
-    ] = None,
+    split: SplitOption = None,
     crops: CropsOption = None,
     map_: MapOption = None,
+    budget: BudgetOption = None,
+    timed: TimeOption = False,
+    solve_exits: SolveOption = None,
+    exits: ExitsOption = None,
     format_: FormatOption = None,
     lists: ListOption = None,
     class_order: OrderOption = None,
@@ -154,23 +160,31 @@ def evaluate(
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Score a model on a split: predictions, measures after every exit step, accuracy against GFLOPs."""
+    """Score a model on a split: predictions, measures after every exit step, accuracy against GFLOPs.
+
+    With --budget clips stop early and the work after that is not done: accuracy, cost, share of clips at each exit.
+    """
     from neurofocus.workflows.device import choose_device
     from neurofocus.workflows.video.bundle import load_video_model
     from neurofocus.workflows.video.evaluate import write_evaluation
-    from neurofocus.workflows.video.score import score_model
+    from neurofocus.workflows.video.exits import write_exits
+    from neurofocus.workflows.video.score import ExitRequest, score_model
 
     from .output import print_json, set_up_logging, video_lines
 
     set_up_logging(verbose)
     wanted, official = crop_count(crops), official_map(map_)
+    request = ExitRequest(budget, timed, solve_exits)
     settings = checkpoint_settings(config, set_)
-    video = load_video_model(model, choose_device(device), config=settings, classes=classes)
+    video = load_video_model(model, choose_device(device), config=settings, classes=classes, exits=exits)
     found = find_data(
         dataset, data, list_options(format_, lists, class_order), exclude=exclude, strict=strict
     )
-    result = score_model(video, found, split=split, crops=wanted, official_map=official)
+    result = score_model(video, found, split=split, crops=wanted, official_map=official, request=request)
     files = write_evaluation(out, result)
+    if solve_exits is not None and result.exits is not None:
+        files["exits"] = out / "exits.json"
+        write_exits(files["exits"], result.exits, video.model)
     if as_json:
         print_json(result.metrics)
         return
@@ -189,6 +203,8 @@ def predict(
     set_: SetOption = None,
     classes: ClassesOption = None,
     top: Annotated[int, typer.Option(min=1, help="How many classes are named.")] = 5,
+    budget: BudgetOption = None,
+    exits: ExitsOption = None,
     strict: StrictOption = False,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
@@ -201,6 +217,7 @@ def predict(
     from neurofocus.errors import ConfigError, NeurofocusError
     from neurofocus.workflows.device import choose_device
     from neurofocus.workflows.video.bundle import load_video_model
+    from neurofocus.workflows.video.look import check_budget
     from neurofocus.workflows.video.predict import clip_stem, predict_clip
 
     from .output import print_error, print_json, set_up_logging
@@ -213,11 +230,13 @@ def predict(
             f"{twice}: another clip would write the same files ({clip_stem(twice)}_...); predict them apart"
         )
     settings = checkpoint_settings(config, set_)
-    video = load_video_model(model, choose_device(device), config=settings, classes=classes)
+    video = load_video_model(model, choose_device(device), config=settings, classes=classes, exits=exits)
+    if budget is not None:
+        check_budget(video, budget)
     documents = []
     for clip in clips:
         try:
-            found = predict_clip(clip, video, out=out, top=top, strict=strict)
+            found = predict_clip(clip, video, out=out, top=top, strict=strict, budget=budget)
         except NeurofocusError as error:
             print_error(str(error))
             continue

@@ -13,17 +13,23 @@ if TYPE_CHECKING:
     from neurofocus.workflows.video.source import VideoData
 
 __all__ = [
+    "BudgetOption",
     "ClassesOption",
     "CropsOption",
     "DataOption",
     "DatasetOption",
     "ExcludeOption",
+    "ExitsOption",
     "FormatOption",
+    "FreshOption",
     "ListOption",
     "MapOption",
     "ModelOption",
     "OrderOption",
+    "SolveOption",
+    "SplitOption",
     "StrictOption",
+    "TimeOption",
     "checkpoint_settings",
     "crop_count",
     "find_data",
@@ -41,6 +47,7 @@ DataOption = Annotated[Path | None, typer.Option(metavar="DIR", help="The folder
 FormatOption = Annotated[
     str | None, typer.Option("--format", help="List format; default: recognised and shown.")
 ]
+FreshOption = Annotated[bool, typer.Option("--fresh", help="Remove an older run in the run folder first.")]
 ListOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -67,6 +74,31 @@ CropsOption = Annotated[
 MapOption = Annotated[
     str | None,
     typer.Option("--map", metavar="official", help="Also the ActivityNet toolkit's interpolated mAP."),
+]
+BudgetOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="GFLOPS",
+        help="Stop early: mean cost of a clip, 1e9 multiply-adds; default: no clip stops early.",
+    ),
+]
+ExitsOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Exit thresholds: exits.json of 'video evaluate --solve-exits'."),
+]
+SplitOption = Annotated[
+    str | None, typer.Option(help="train, validation or test; default: the one to report.")
+]
+SolveOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SPLIT",
+        help="Solve exit thresholds on this labelled split, which must not be scored; writes exits.json.",
+    ),
+]
+TimeOption = Annotated[
+    bool,
+    typer.Option("--time", help="With --budget: also run to the end, and compare seconds of the model."),
 ]
 StrictOption = Annotated[
     bool, typer.Option("--strict-video", help="Stop at the first frame that is damaged or not there.")
