@@ -86,9 +86,24 @@ def summary_lines(result: "CrossValidationResult") -> list[str]:
         )
     lines.extend(_expectation_lines(metrics.get("expectations", ())))
     lines.append(f"mean GFLOPs a case {metrics['mean_gflops']:.4f}  (1e9 multiply-adds)")
+    if exits := metrics.get("exits"):
+        lines.append(_exit_line(exits))
     lines.append(f"report             {result.out / 'report.html'}")
     lines.append(f"bundle             {result.out / 'bundle'}")
     return lines
+
+
+def _exit_line(exits: Mapping[str, Any]) -> str:
+    """Return what conditional exits reach half-way between the cheapest and the dearest exit."""
+    middle = len(exits["conditional"]) // 2
+    point, dealt = exits["conditional"][middle], exits["random"][middle]
+    found, other = (each["balanced_accuracy"]["value"] for each in (point, dealt))
+    if found is None:
+        return "conditional exit   nothing to measure: the scored scans are of one class"
+    return (
+        f"conditional exit   balanced accuracy {found:.3f} at {point['gflops']:.4f} GFLOPs a case; random exit "
+        f"{other:.3f}"
+    )
 
 
 def _expectation_lines(expectations: Iterable[Mapping[str, Any]]) -> list[str]:

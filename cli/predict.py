@@ -27,6 +27,13 @@ def predict(
         typer.Option(metavar="BUNDLE", help="A bundle folder; default: the shipped SYNTHETIC demo."),
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files of each scan go.")] = Path(),
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            metavar="GFLOPS",
+            help="Mean cost of a scan, all fold models together (1e9 multiply-adds): each stops when it is sure.",
+        ),
+    ] = None,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -42,7 +49,9 @@ def predict(
     set_up_logging(verbose)
     _check_stems(scans)
     documents = []
-    for scan, result in zip(scans, _predictions(scans, model, out, device=device), strict=True):
+    for scan, result in zip(
+        scans, _predictions(scans, model, out, device=device, budget=budget), strict=True
+    ):
         if isinstance(result, NeurofocusError):
             print_error(str(result))
             continue
@@ -57,7 +66,7 @@ def predict(
 
 
 def _predictions(
-    scans: Sequence[Path], model: Path | None, out: Path, *, device: str
+    scans: Sequence[Path], model: Path | None, out: Path, *, device: str, budget: float | None
 ) -> "Iterator[Prediction | NeurofocusError]":
     """Yield a prediction a scan, or why there is none.
 
@@ -65,7 +74,7 @@ def _predictions(
     answered within a second.
 
     Raises:
-        NeurofocusError: what stops all scans: the bundle or the device is not acceptable.
+        NeurofocusError: what stops all scans: the bundle, the device or the budget is not acceptable.
     """
     from neurofocus.data.volume import read_volume
     from neurofocus.errors import NeurofocusError
@@ -77,11 +86,13 @@ def _predictions(
         except NeurofocusError as error:
             yield error
             continue
+        from neurofocus.workflows.exit_budget import exit_budget
         from neurofocus.workflows.predict import load_for_prediction, predict_volume
 
         bundle = bundle or load_for_prediction(model, device)
+        exits = None if budget is None else exit_budget(bundle, budget)
         try:
-            yield predict_volume(volume, bundle, out=out)
+            yield predict_volume(volume, bundle, out=out, exits=exits)
         except NeurofocusError as error:
             yield error
 

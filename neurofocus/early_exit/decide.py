@@ -24,7 +24,7 @@ def exit_positions(uncertainty: Floats, thresholds: npt.ArrayLike) -> Ints:
     return np.asarray(np.concatenate([sure, last], axis=1).argmax(1), dtype=np.int64)
 
 
-def rule_for_budget(plan: ExitPlan, budget: float) -> ExitRule:
+def rule_for_budget(plan: ExitPlan, budget: float, *, num_models: int = 1) -> ExitRule:
     """Return the rule of a budget, interpolated between the two that enclose it.
 
     Thresholds, cost and accuracy are interpolated linearly in the cost: the last two are expectations for cases like
@@ -33,15 +33,19 @@ def rule_for_budget(plan: ExitPlan, budget: float) -> ExitRule:
     Args:
         plan: rules of several budgets.
         budget: mean cost of a case, 1e9 multiply-adds; above the dearest rule it is that one.
+        num_models: such models that share the budget evenly.
 
     Raises:
-        ConfigError: the budget is below the cheapest rule.
+        ConfigError: the budget is below the cheapest rule, or not finite.
     """
     rules = sorted(plan.rules, key=lambda rule: rule.gflops)
-    if not budget >= rules[0].gflops * (1 - 1e-9):
+    budget /= num_models
+    if not rules[0].gflops * (1 - 1e-9) <= budget < np.inf:
+        least, most = (_rounded_up(rule.gflops * num_models) for rule in (rules[0], rules[-1]))
         raise ConfigError(
-            f"--budget {budget:g}: below the cheapest exit; give {rules[0].gflops:.4g} GFLOPs or more (all exits: "
-            f"{rules[-1].gflops:.4g})"
+            f"--budget {budget * num_models:g}: "
+            + ("below the cheapest exit" if budget < rules[0].gflops else "not a number of GFLOPs")
+            + f"; give {least} GFLOPs or more (the complete answer: {most})"
         )
     costs = [rule.gflops for rule in rules]
     above = int(np.searchsorted(costs, budget, side="right"))
@@ -56,6 +60,12 @@ def rule_for_budget(plan: ExitPlan, budget: float) -> ExitRule:
         gflops=low.gflops + share * (high.gflops - low.gflops),
         accuracy=low.accuracy + share * (high.accuracy - low.accuracy),
     )
+
+
+def _rounded_up(gflops: float) -> str:
+    """Return four digits that are not less, so that the figure is accepted when it is given."""
+    digits = 3 - int(np.floor(np.log10(gflops)))
+    return f"{np.ceil(gflops * 10.0**digits - 1e-6) / 10.0**digits:.4g}"
 
 
 def _between(cheap: float, dear: float, share: float) -> float:

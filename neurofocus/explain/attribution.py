@@ -6,16 +6,18 @@ f_L adds stays inside the boxes.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from neurofocus.model.outputs import FocusOutput
+from neurofocus.model.frame_sampling import by_weight
+from neurofocus.model.outputs import Decision, FocusOutput
 from neurofocus.model.uni_adafocus import UniAdaFocus
 
-__all__ = ["Attribution", "attribute"]
+__all__ = ["Attribution", "Look", "attribute"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Attribution:
         frame_indices: [F] focus frames among the T0.
         boxes: [F, 4] (x_c, y_c, height, width) in pixels of the frame.
         density: [T0] the policy's frame weight; 1 is what a uniform policy gives.
-        probabilities: [K] of the last exit step.
+        probabilities: [K] of the exit step that answered.
     """
 
     glance: NDArray[np.float64]
@@ -39,7 +41,22 @@ class Attribution:
     probabilities: NDArray[np.float64]
 
 
-def attribute(model: UniAdaFocus, frames: Tensor, target: int, *, steps: int) -> Attribution:
+@dataclass(frozen=True)
+class Look:
+    """How far a model looked before it answered.
+
+    Attributes:
+        focus_frames: how many of its focus frames; 0: the glance was enough.
+        order: which of them came first.
+    """
+
+    focus_frames: int
+    order: Literal["time", "weight"]
+
+
+def attribute(
+    model: UniAdaFocus, frames: Tensor, target: int, *, steps: int, look: Look | None = None
+) -> Attribution:
     """Return what every pixel contributes to one model's evidence for a class.
 
     Integrated gradients from frames of zeros (inside the brain mask the mean intensity, outside it what is
@@ -51,38 +68,59 @@ def attribute(model: UniAdaFocus, frames: Tensor, target: int, *, steps: int) ->
         frames: [1, T0, C, H, W].
         target: the class to explain.
         steps: at least 1; 1 is gradient times input at half intensity.
+        look: how far the model looked; the answer explained is that of this exit step. None: to the end.
     """
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}")
     with torch.no_grad():
-        answer = model(frames)
-    focus = answer.focus
+        decision = model.decide(model.glance(frames))
+        focus = _focus(model, frames, decision, look)
+        probabilities = _logits(model, (frames, frames), focus).softmax(-1)
     total = [torch.zeros_like(frames), torch.zeros_like(frames)]
     for step in range(steps):
         scaled = frames * ((step + 0.5) / steps)
         ways = [scaled.detach().requires_grad_(), scaled.detach().requires_grad_()]
         with torch.enable_grad():
-            evidence = _evidence(model, (ways[0], ways[1]), focus, target)
-            gradients = torch.autograd.grad(evidence, ways)
+            evidence = _evidence(_logits(model, (ways[0], ways[1]), focus), target)
+            gradients = torch.autograd.grad(evidence, ways, materialize_grads=True)
         total = [sum_ + gradient / steps for sum_, gradient in zip(total, gradients, strict=True)]
     glance, patches = ((gradient * frames)[0].sum(1).double().cpu().numpy() for gradient in total)
-    weights = answer.frame_weights[0].double()
+    weights = decision.frame_weights[0].double()
+    if focus is None:
+        weights = torch.full_like(weights, 1 / len(weights))  # the policy was not asked
     bins = torch.arange(frames.shape[1], device=weights.device) * len(weights) // frames.shape[1]
     return Attribution(
         glance=glance,
         focus=patches,
-        frame_indices=focus.frame_indices[0].cpu().numpy().astype(np.int64),
-        boxes=focus.boxes[0].double().cpu().numpy(),
+        frame_indices=np.zeros(0, np.int64) if focus is None else focus.frame_indices[0].cpu().numpy(),
+        boxes=np.zeros((0, 4)) if focus is None else focus.boxes[0].double().cpu().numpy(),
         density=(weights[bins] * len(weights)).cpu().numpy(),
-        probabilities=answer.step_probs[0, -1].double().cpu().numpy(),
+        probabilities=probabilities.double().cpu().numpy(),
     )
 
 
-def _evidence(model: UniAdaFocus, ways: tuple[Tensor, Tensor], focus: FocusOutput, target: int) -> Tensor:
-    """Return logit_target minus the mean of the other logits, with the policy's choices held fixed."""
-    glance_frames, focus_frames = ways
-    patches = model.crop(focus_frames, focus.boxes, focus.frame_indices)
+def _focus(model: UniAdaFocus, frames: Tensor, decision: Decision, look: Look | None) -> FocusOutput | None:
+    """Look at the focus frames that came first, in time; None if there were none."""
+    indices = model.select_frames(decision)
+    if look is not None and look.focus_frames < indices.shape[1]:
+        if look.order == "weight":
+            indices = indices.gather(1, by_weight(decision.frame_weights, frames.shape[1], indices))
+        # Answers do not depend on the order of the frames that were seen.
+        indices = indices[:, : look.focus_frames].sort(-1).values
+    return model.focus(frames, decision, frame_indices=indices) if indices.shape[1] else None
+
+
+def _logits(model: UniAdaFocus, ways: tuple[Tensor, Tensor], focus: FocusOutput | None) -> Tensor:
+    """Return the answer [K] after the glance at one way to see the case and patches of another, choices held fixed."""
+    glance = model.glance(ways[0])
+    if focus is None:
+        return model.classify_glance(glance.global_features)[0]
+    patches = model.crop(ways[1], focus.boxes, focus.frame_indices)
     looked = FocusOutput(focus.frame_indices, focus.boxes, patches, model.encode_patches(patches))
-    logits = model.classify(model.glance(glance_frames), looked)[0, -1]
+    return model.classify(glance, looked)[0, -1]
+
+
+def _evidence(logits: Tensor, target: int) -> Tensor:
+    """Return logit_target minus the mean of the other logits."""
     others = (logits.sum() - logits[target]) / (len(logits) - 1)
     return logits[target] - others

@@ -135,12 +135,16 @@ def _draw_slices(
     count = len(case.saliency.per_model)
     which = f" by the fold model nearest to the mean of {count}" if count > 1 else ""
     first = f"Focus frames chosen{which}; patches in blue; template mm; w: frame weight, 1 = uniform"
+    if not len(model.frames):
+        first = f"No focus frame was looked at{which}: the glance at whole frames was enough"
     second = (
         f"{100 * case.saliency.focus_share:.0f} % of the contributions came through the patches, "
         "the rest through the glance at whole frames"
     )
     for text, inches, size in ((first, 0.46, 11), (second, 0.27, 10)):
         figure.text(0.03, top + inches / figure.get_figheight(), text, size=size, color=_INK, va="bottom")
+    if not len(model.frames):
+        return
     kept = np.sort(np.argsort(-model.weights, kind="stable")[:_MAX_SLICES])
     rows = -(-len(kept) // _COLUMNS)
     cells = figure.add_gridspec(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from neurofocus.data.frames import FrameGrid
 from neurofocus.data.geometry import voxel_sizes
-from neurofocus.explain.attribution import Attribution, attribute
+from neurofocus.explain.attribution import Attribution, Look, attribute
 from neurofocus.model.uni_adafocus import UniAdaFocus
 
 __all__ = [
@@ -25,7 +25,8 @@ __all__ = [
 ]
 
 METHOD = (
-    "Integrated gradients of the evidence for the class (its logit minus the mean of the others, last exit step) "
+    "Integrated gradients of the evidence for the class (its logit minus the mean of the others, at the exit step that "
+    "answered) "
     "from an all-average brain to this scan, through the local encoder inside the policy's patches and through the "
     "global encoder on the glance frames, with the policy's choices held fixed; times the policy's frame weight; "
     "spread over neighbouring frames; averaged with its sign over the fold models and over a few millimetres; "
@@ -41,11 +42,13 @@ class SaliencyOptions:
         steps: points on the way from the baseline to the case (midpoint rule).
         smoothing_mm: standard deviation of the Gaussian within frames; 0: none.
         part: both ways to look, or one of them.
+        looks: how far each model looked before it answered; none: to the end.
     """
 
     steps: int = 4
     smoothing_mm: float = 3.5
     part: Literal["both", "focus", "glance"] = "both"
+    looks: tuple[Look, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -53,12 +56,12 @@ class ModelSaliency:
     """What one fold model looked at in one case.
 
     Attributes:
-        frames: [F] positions on the frame grid of the focus frames.
+        frames: [F] positions on the frame grid of the focus frames that it saw.
         boxes: [F, 4] (x_c, y_c, height, width) in pixels of the frame.
         weights: [F] the policy's frame weight at each focus frame; 1 is what a uniform policy gives.
         relevance: [F] share of this model's absolute contributions that came through each focus frame's patch; the
             rest came through the glance.
-        probabilities: [K] of the last exit step.
+        probabilities: [K] of the exit step that answered.
     """
 
     frames: NDArray[np.int64]
@@ -120,8 +123,8 @@ def case_saliency(
     _check(models, frames, positions, grid)
     signed = np.zeros((grid.num_frames, grid.frame_size, grid.frame_size))
     per_model = []
-    for model in models:
-        found = attribute(model, frames, target, steps=options.steps)
+    for model, look in zip(models, options.looks or [None] * len(models), strict=True):
+        found = attribute(model, frames, target, steps=options.steps, look=look)
         spacing = model.config.num_frames / model.config.num_glance_frames
         signed += _on_grid(found, options.part, positions, grid.num_frames, spacing)
         per_model.append(_seen(found, positions))

@@ -23,6 +23,7 @@ from neurofocus.tables import write_tsv
 from neurofocus.training.inference import predict_frames
 from neurofocus.workflows.bundle import INTENDED_USE, ModelBundle, load_bundle, pack_weights, save_bundle
 from neurofocus.workflows.cohort.setup import CohortSetup
+from neurofocus.workflows.exit_curves import exit_curves
 from neurofocus.workflows.folds.record import BEST_WEIGHTS, FoldResult
 from neurofocus.workflows.report.notes import beside_expectations
 from neurofocus.workflows.report.report import Example, ReportData, write_report
@@ -69,6 +70,7 @@ def gather(
         bayes_ceiling=bayes_ceiling(setup.root) if simulated else None,
         seed=config.seed,
     )
+    metrics["exits"] = exit_curves(results, tuple(setup.spec.classes), config.exit, seed=config.seed)
     metrics["expectations"] = beside_expectations(metrics, setup.spec.expectations)
     write_json(out / "metrics.json", metrics)
     provenance = _provenance(out, record, config, results)
@@ -131,7 +133,12 @@ def _write_bundle(
         # Where the encoders' first weights lay is nobody's business, and prediction needs none.
         config=config.model_copy(update={"model": without_initial_weights(config.model)}),
         folds=tuple(
-            FoldEntry(file=f"fold-{result.fold}.safetensors", sha256="0" * 64, threshold=result.threshold)
+            FoldEntry(
+                file=f"fold-{result.fold}.safetensors",
+                sha256="0" * 64,
+                threshold=result.threshold,
+                exits=result.exits,
+            )
             for result in results
         ),
         gflops_per_model=float(results[0].validation["gflops"]),

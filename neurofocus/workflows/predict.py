@@ -16,13 +16,14 @@ from neurofocus.data.volume import Volume, read_volume, write_volume
 from neurofocus.evaluation.thresholds import decide
 from neurofocus.explain.overlay import write_overlay
 from neurofocus.explain.projection import frame_to_world, to_scan_grid
-from neurofocus.explain.saliency import METHOD, CaseSaliency, case_saliency
+from neurofocus.explain.saliency import METHOD, CaseSaliency, SaliencyOptions, case_saliency
 from neurofocus.explain.summary import CaseSummary, ExplainedCase
 from neurofocus.explain.viewer import write_viewer
 from neurofocus.files import all_or_none, write_json
 from neurofocus.training.inference import predict_frames
 from neurofocus.workflows.bundle import ModelBundle, default_bundle, load_bundle
 from neurofocus.workflows.device import choose_device
+from neurofocus.workflows.exit_budget import BudgetedAnswer, ExitBudget, answer_within, exit_budget
 
 __all__ = ["Prediction", "load_for_prediction", "predict", "predict_scan", "predict_volume"]
 
@@ -40,6 +41,7 @@ class Prediction:
         document: the content of STEM_prediction.json.
         explained: scan, frames and saliency, as the files show them.
         files: what was written, by kind; empty if nothing was.
+        budgeted: what was spent of a budget; None without one.
     """
 
     predicted: str
@@ -47,12 +49,15 @@ class Prediction:
     document: dict[str, Any]
     explained: ExplainedCase
     files: dict[str, Path]
+    budgeted: BudgetedAnswer | None = None
 
     def summary_lines(self) -> list[str]:
         """Return the few lines a person reads."""
         shown = ", ".join(f"{name} {value:.3f}" for name, value in self.probabilities.items())
         lines = [f"{self.explained.summary.title}: {self.predicted}  ({shown})"]
         lines += [f"  warning: {line}" for line in self.document["warnings"]]
+        if self.budgeted is not None:
+            lines.append(f"  {'budget':<10} {self.budgeted.line()}")
         return lines + [f"  {kind:<10} {path}" for kind, path in self.files.items()]
 
 
@@ -62,6 +67,7 @@ def predict(
     *,
     out: str | Path | None = None,
     device: str = "auto",
+    budget: float | None = None,
 ) -> Prediction:
     """Predict one scan.
 
@@ -70,13 +76,18 @@ def predict(
         model: a bundle or its folder; none: the small SYNTHETIC bundle that ships with the package.
         out: where the files go; none: nothing is written.
         device: auto, cpu, cuda or cuda:N.
+        budget: 1e9 multiply-adds to spend on a scan on average, by all fold models together; none: no limit.
 
     Raises:
         VolumeError: the scan is not acceptable.
         BundleError: the bundle is not acceptable.
+        ConfigError: the bundle cannot keep to the budget.
     """
     bundle = model if isinstance(model, ModelBundle) else load_for_prediction(model, device)
-    return predict_scan(Path(path), bundle, out=None if out is None else Path(out))
+    exits = None if budget is None else exit_budget(bundle, budget)
+    return predict_volume(
+        read_volume(Path(path)), bundle, out=None if out is None else Path(out), exits=exits
+    )
 
 
 def load_for_prediction(model: str | Path | None, device: str) -> ModelBundle:
@@ -89,8 +100,13 @@ def predict_scan(path: Path, bundle: ModelBundle, *, out: Path | None) -> Predic
     return predict_volume(read_volume(path), bundle, out=out)
 
 
-def predict_volume(volume: Volume, bundle: ModelBundle, *, out: Path | None) -> Prediction:
-    """Predict one scan that was read already; see ``predict``."""
+def predict_volume(
+    volume: Volume, bundle: ModelBundle, *, out: Path | None, exits: ExitBudget | None = None
+) -> Prediction:
+    """Predict one scan that was read already; see ``predict``.
+
+    With exits, saliency explains the exit steps that answered: what no model looked at has none.
+    """
     config = bundle.manifest.config
     grid = frame_grid(config.prepare, config.model.frame_size)
     in_template = _IN_TEMPLATE.search(volume.stem) is not None
@@ -98,12 +114,17 @@ def predict_volume(volume: Volume, bundle: ModelBundle, *, out: Path | None) -> 
     frames, positions = evaluation_frames(case.frames, config.model.num_frames)
     device = next(bundle.models[0].parameters()).device
     batch = frames.unsqueeze(0).to(device)
-    probabilities = np.mean([predict_frames(model, batch)[0][0] for model in bundle.models], axis=0)
+    budgeted = None if exits is None else answer_within(exits, bundle, batch)
+    if budgeted is None:
+        probabilities = np.mean([predict_frames(model, batch)[0][0] for model in bundle.models], axis=0)
+    else:
+        probabilities = budgeted.probabilities
     target = int(decide(probabilities[None], bundle.threshold)[0])
-    saliency = case_saliency(bundle.models, batch, positions, grid, target=target)
+    options = SaliencyOptions(looks=None if budgeted is None else budgeted.looks)
+    saliency = case_saliency(bundle.models, batch, positions, grid, target=target, options=options)
     on_scan = to_scan_grid(saliency.volume, grid, case.world_to_template, volume.array.shape, volume.affine)
     explained = ExplainedCase(
-        summary=_summary(volume, case, bundle, probabilities=probabilities, target=target),
+        summary=_summary(volume, case, bundle, probabilities=probabilities, target=target, budgeted=budgeted),
         scan=volume,
         scan_saliency=on_scan,
         frames=case.frames,
@@ -111,6 +132,8 @@ def predict_volume(volume: Volume, bundle: ModelBundle, *, out: Path | None) -> 
         saliency=saliency,
     )
     document = _document(explained, case, bundle)
+    if budgeted is not None:
+        document["exits"] = budgeted.document()
     files = {} if out is None else _write(out, explained, document)
     return Prediction(
         predicted=explained.summary.predicted,
@@ -118,6 +141,7 @@ def predict_volume(volume: Volume, bundle: ModelBundle, *, out: Path | None) -> 
         document=document,
         explained=explained,
         files=files,
+        budgeted=budgeted,
     )
 
 
@@ -128,21 +152,24 @@ def _summary(
     *,
     probabilities: NDArray[np.float64],
     target: int,
+    budgeted: BudgetedAnswer | None,
 ) -> CaseSummary:
     manifest = bundle.manifest
+    whole = manifest.gflops_per_model * len(bundle.models)
     warnings = ((_SYNTHETIC,) if manifest.synthetic else ()) + case.warnings
     return CaseSummary(
         title=volume.stem,
         predicted=manifest.classes[target],
         probabilities=dict(zip(manifest.classes, map(float, probabilities), strict=True)),
         explained=manifest.classes[target],
-        gflops=manifest.gflops_per_model * len(bundle.models),
+        gflops=whole if budgeted is None else budgeted.gflops,
         model={
             "name": manifest.name,
             "fold models": str(len(bundle.models)),
             "made": manifest.created,
             "bundle SHA-256": bundle.sha256,
             "neurofocus": __version__,
+            **({} if budgeted is None else {"budget": budgeted.line()}),
         },
         warnings=warnings,
         synthetic=manifest.synthetic,

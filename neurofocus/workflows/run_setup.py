@@ -23,7 +23,7 @@ from neurofocus.workflows.cohort.combined import (
 )
 from neurofocus.workflows.cohort.setup import CohortSetup, prepare_scans, set_up_cohort
 from neurofocus.workflows.cohort.source import read_cohort
-from neurofocus.workflows.folds.fold import FoldJob
+from neurofocus.workflows.folds.job import FoldJob
 from neurofocus.workflows.run_record import open_run
 from neurofocus.workflows.search.tuned import TunedSettings, read_tuned
 

@@ -50,7 +50,34 @@ def test_a_rules_own_budget_gives_that_rule(budget: float, position: int) -> Non
     assert rule_for_budget(PLAN, budget) == PLAN.rules[position]
 
 
-@pytest.mark.parametrize("budget", [0.99, 0.0, -3.0, float("nan")])
+@pytest.mark.parametrize("budget", [0.99, 0.0, -3.0])
 def test_a_budget_below_the_cheapest_exit_is_refused(budget: float) -> None:
     with pytest.raises(ConfigError, match=r"--budget .*below the cheapest exit; give 1 GFLOPs or more"):
         rule_for_budget(PLAN, budget)
+
+
+@pytest.mark.parametrize("budget", [float("nan"), float("inf")])
+def test_a_budget_is_a_number(budget: float) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"--budget {budget}: not a number of GFLOPs; give 1 GFLOPs or more"
+    ):
+        rule_for_budget(PLAN, budget)
+
+
+def test_models_that_share_a_budget_are_told_of_the_whole() -> None:
+    assert rule_for_budget(PLAN, 4.5, num_models=3) == rule_for_budget(PLAN, 1.5)
+    with pytest.raises(ConfigError, match=r"--budget 2\.9: below .* give 3 GFLOPs .*complete answer: 12\)"):
+        rule_for_budget(PLAN, 2.9, num_models=3)
+
+
+@pytest.mark.parametrize("least", [0.1234449, 41.2341, 7.0001e-3, 12345.0])
+def test_the_least_budget_that_is_told_is_accepted(least: float) -> None:
+    ladder = ExitLadder(steps=(0, 1), gflops=(least, 2 * least))
+    rules = tuple(
+        ExitRule(thresholds=(value,), gflops=cost * least, accuracy=1) for value, cost in ((-1, 2), (1, 1))
+    )
+    plan = ExitPlan(criterion="entropy", order="time", ladder=ladder, rules=rules)
+    with pytest.raises(ConfigError) as caught:
+        rule_for_budget(plan, 0.9 * least, num_models=5)
+    told = float(str(caught.value).split("give ")[1].split()[0])
+    assert rule_for_budget(plan, told, num_models=5).gflops == pytest.approx(least, rel=1e-3)

@@ -7,7 +7,8 @@ import pandas as pd
 
 from neurofocus.schema.load import load_run_config
 from neurofocus.schema.search import SearchSpace
-from neurofocus.workflows.folds.fold import FoldJob, run_fold
+from neurofocus.workflows.folds.fold import run_fold
+from neurofocus.workflows.folds.job import FoldJob
 from neurofocus.workflows.search.search import FoldSearch, search_fold
 
 SPACE = SearchSpace.model_validate(

@@ -4,93 +4,30 @@ The folder is complete once it holds ``DONE``. A job that was killed at any mome
 same arguments and ends with the same bytes (on the CPU, at the recorded number of threads).
 """
 
-import hashlib
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
 import torch
 
-from neurofocus.data.augment import Augmenter
-from neurofocus.data.dataset import FrameDataset
 from neurofocus.data.loaders import evaluation_loader, training_loader
 from neurofocus.data.seeds import derive_seed
 from neurofocus.errors import CohortError, ConfigError, NeurofocusError
-from neurofocus.evaluation.thresholds import choose_threshold, decide
-from neurofocus.model.build import Model
-from neurofocus.model.cost import measure_cost
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.run import RunConfig
 from neurofocus.training.distributed import is_main, main_first, part
 from neurofocus.training.engine import LAST_CHECKPOINT, FoldTraining, train_fold
-from neurofocus.training.inference import predict_logits
 from neurofocus.training.reproducible import reproducible
-from neurofocus.training.state import EpochRecord, SavedState, TrainingState, load_saved
+from neurofocus.training.state import EpochRecord, SavedState, load_saved
 from neurofocus.training.validation import class_measures
+from neurofocus.workflows.folds.conclude import conclude
+from neurofocus.workflows.folds.job import FoldJob
 from neurofocus.workflows.folds.lock import LOCK_SECONDS, alone_in
-from neurofocus.workflows.folds.record import FoldResult, finished_fold, mark_done, write_outputs
-from neurofocus.workflows.run_record import config_hash
+from neurofocus.workflows.folds.record import FoldResult, finished_fold, mark_done
 
-__all__ = ["FoldJob", "run_fold", "train_only"]
-
-_COLUMNS = ["participant_id", "session_id", "label", "role"]
-
-Role = Literal["train", "validation", "test"]
-
-
-@dataclass(frozen=True)
-class FoldJob:
-    """Everything that decides a fold's numbers.
-
-    Attributes:
-        config: of the whole run.
-        fold: counted from 1.
-        classes: their names; a label is a position in it.
-        cases: one row a scan: participant_id, session_id, label (int), role (train, validation or test).
-        frames: per row all frames of the scan, [T, H, W].
-        grid_affine: (frame, row, column) index -> template world mm [4, 4]; see ``data.frames.FrameGrid``.
-    """
-
-    config: RunConfig
-    fold: int
-    classes: tuple[str, ...]
-    cases: pd.DataFrame
-    frames: Sequence[npt.NDArray[np.float32]]
-    grid_affine: npt.NDArray[np.float64]
-
-    def identity(self) -> dict[str, Any]:
-        """Return digests of the settings and of the scans (who, which role, every pixel)."""
-        digest = hashlib.sha256(json.dumps(list(self.classes)).encode())
-        digest.update(self.cases[_COLUMNS].to_csv(index=False).encode())
-        digest.update(np.ascontiguousarray(self.grid_affine, dtype=np.float64).data)
-        for frames in self.frames:
-            digest.update(str(frames.shape).encode())
-            digest.update(np.ascontiguousarray(frames, dtype=np.float32).data)
-        return {"fold": self.fold, "settings": config_hash(self.config), "scans": digest.hexdigest()}
-
-    def rows(self, role: Role) -> npt.NDArray[np.int64]:
-        """Return the positions of the cases with a role."""
-        return np.flatnonzero((self.cases["role"] == role).to_numpy())
-
-    def dataset(self, role: Role) -> FrameDataset:
-        """Return the cases of a role; those of ``train`` are drawn and augmented."""
-        rows = self.rows(role)
-        labels = self.cases["label"].to_numpy()
-        training = role == "train"
-        return FrameDataset(
-            [self.frames[row] for row in rows],
-            [int(labels[row]) for row in rows],
-            self.config.model.num_frames,
-            augmenter=Augmenter(self.config.augment, self.grid_affine) if training else None,
-            stream=(self.config.seed, self.fold) if training else None,
-        )
+__all__ = ["run_fold", "train_only"]
 
 
 def run_fold(
@@ -123,7 +60,7 @@ def run_fold(
                 "processes": part()[1],
                 "device": torch.device(device).type,
             }
-            _conclude(job, folder, state, how)
+            conclude(job, folder, state, how)
         with main_first():
             if is_main():
                 mark_done(folder, identity)
@@ -202,52 +139,3 @@ def _check(job: FoldJob) -> None:
 def _threads(config: RunConfig) -> int:
     """Return the CPU threads of one fold, the same whether folds run together or one by one."""
     return config.threads or max(1, torch.get_num_threads() // config.parallel_folds)
-
-
-def _conclude(job: FoldJob, folder: Path, state: TrainingState, how: Mapping[str, Any]) -> None:
-    """Choose the threshold on the validation part, predict the test part and write everything."""
-    model = state.model
-    model.load_state_dict(state.best_weights)
-    validation, test = _probabilities(job, model, "validation"), _probabilities(job, model, "test")
-    labels = job.cases["label"].to_numpy(dtype=np.int64)
-    threshold = _threshold(labels[job.rows("validation")], validation)
-    gflops = measure_cost(job.config.model).gflops
-    predictions = _prediction_table(job, test, decide(test, threshold), gflops)
-    chosen = {"fold": job.fold, "threshold": threshold, "cases": len(validation), "gflops": gflops}
-    if is_main():
-        write_outputs(folder, state, predictions, {**chosen, **how})
-
-
-def _probabilities(job: FoldJob, model: Model, role: Role) -> npt.NDArray[np.float64]:
-    """Return the probabilities [N, K] of the cases of a role."""
-    dataset = job.dataset(role)
-    if len(dataset) == 0:
-        return np.zeros((0, len(job.classes)))
-    loader = evaluation_loader(dataset, job.config.train.batch_size, part=part())
-    return np.asarray(predict_logits(model, loader).softmax(-1).numpy(), dtype=np.float64)
-
-
-def _threshold(labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float64]) -> float | None:
-    """Choose the threshold on validation; None with more than two classes, or one class at hand."""
-    if probabilities.shape[1] != 2 or len(set(labels.tolist())) < 2:
-        return None
-    return choose_threshold(labels, probabilities[:, 1])
-
-
-def _prediction_table(
-    job: FoldJob, probabilities: npt.NDArray[np.float64], predicted: npt.NDArray[np.int64], gflops: float
-) -> pd.DataFrame:
-    cases = job.cases.iloc[job.rows("test")]
-    table = pd.DataFrame(
-        {
-            "participant_id": cases["participant_id"].to_numpy(),
-            "session_id": cases["session_id"].to_numpy(),
-            "fold": job.fold,
-            "label": [job.classes[label] for label in cases["label"]],
-            "predicted": [job.classes[label] for label in predicted],
-        }
-    )
-    for number, name in enumerate(job.classes):
-        table[f"prob_{name}"] = probabilities[:, number]
-    table["gflops"] = gflops
-    return table

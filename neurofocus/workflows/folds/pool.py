@@ -14,7 +14,8 @@ import torch
 
 from neurofocus.errors import NeurofocusError
 from neurofocus.processes import can_spawn, end_with_parent
-from neurofocus.workflows.folds.fold import FoldJob, run_fold
+from neurofocus.workflows.folds.fold import run_fold
+from neurofocus.workflows.folds.job import FoldJob
 from neurofocus.workflows.folds.lock import FoldBusyError
 
 __all__ = ["run_folds", "run_free_folds"]

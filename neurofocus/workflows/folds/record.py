@@ -7,10 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from neurofocus.errors import ConfigError
-from neurofocus.files import sha256_file, write_bytes, write_json
+from neurofocus.files import atomic_write, sha256_file, write_bytes, write_json
+from neurofocus.schema.early_exit import ExitPlan
 from neurofocus.tables import read_tsv, write_tsv
 from neurofocus.training.state import EpochRecord, TrainingState
 from neurofocus.workflows.bundle import pack_weights
@@ -20,7 +23,8 @@ __all__ = ["BEST_WEIGHTS", "FoldResult", "finished_fold", "history_table", "mark
 BEST_WEIGHTS = "best.safetensors"
 _DONE = "DONE"
 _PREDICTIONS, _VALIDATION, _HISTORY = "predictions.tsv", "validation.json", "history.tsv"
-_OUTPUTS = (BEST_WEIGHTS, _PREDICTIONS, _VALIDATION, _HISTORY)
+_EXITS = "exits.npz"
+_OUTPUTS = (BEST_WEIGHTS, _PREDICTIONS, _VALIDATION, _HISTORY, _EXITS)
 _LOGGER = logging.getLogger("neurofocus.workflows.folds.fold")
 
 
@@ -30,16 +34,18 @@ class FoldResult:
 
     Attributes:
         fold: counted from 1.
-        folder: holds best.safetensors, predictions.tsv, validation.json, history.tsv and DONE.
+        folder: holds best.safetensors, predictions.tsv, validation.json, history.tsv, exits.npz and DONE.
         predictions: of the test part, with the columns of predictions.tsv.
+        exit_logits: of the test part at every step of the exits' ladder, all of it computed, float32 [N, S, K].
         validation: what validation.json holds: best_epoch, epochs, threshold (None for more than two classes),
-            loss, balanced_accuracy, roc_auc, cases, gflops, threads, device.
+            loss, balanced_accuracy, roc_auc, cases, gflops, exits, threads, device.
         history: one row an epoch.
     """
 
     fold: int
     folder: Path
     predictions: pd.DataFrame
+    exit_logits: npt.NDArray[np.float32]
     validation: dict[str, Any]
     history: pd.DataFrame
 
@@ -48,6 +54,11 @@ class FoldResult:
         """The threshold on the positive class, chosen on the inner validation part."""
         value = self.validation["threshold"]
         return None if value is None else float(value)
+
+    @property
+    def exits(self) -> ExitPlan:
+        """When a case may stop early, solved on the inner validation part."""
+        return ExitPlan.model_validate(self.validation["exits"])
 
 
 def finished_fold(
@@ -83,17 +94,25 @@ def finished_fold(
             _LOGGER.warning("%s: missing or changed; the fold is completed again", folder / name)
             return None
     numbers = [f"prob_{name}" for name in classes]
+    with np.load(folder / _EXITS, allow_pickle=False) as stored:
+        exit_logits = stored["logits"]
     return FoldResult(
         fold=fold,
         folder=folder,
         predictions=read_tsv(folder / _PREDICTIONS, numbers=[*numbers, "gflops"], integers=["fold"]),
+        exit_logits=exit_logits,
         validation=json.loads((folder / _VALIDATION).read_text(encoding="utf-8")),
         history=read_tsv(folder / _HISTORY, integers=["epoch"]),
     )
 
 
 def write_outputs(
-    folder: Path, state: TrainingState, predictions: pd.DataFrame, validation: Mapping[str, Any]
+    folder: Path,
+    state: TrainingState,
+    predictions: pd.DataFrame,
+    validation: Mapping[str, Any],
+    *,
+    exit_logits: npt.NDArray[np.float32],
 ) -> None:
     """Write the best weights, the predictions of the test part and what the validation part decided.
 
@@ -102,10 +121,13 @@ def write_outputs(
         state: of the finished training.
         predictions: of the test part.
         validation: what was chosen on the validation part; the best epoch and its scores are added.
+        exit_logits: of the test part at every step of the exits' ladder, [N, S, K].
     """
     best = state.best
     write_bytes(folder / BEST_WEIGHTS, pack_weights(state.best_weights, "float32"))
     write_tsv(folder / _PREDICTIONS, predictions)
+    with atomic_write(folder / _EXITS) as temporary, temporary.open("wb") as stream:
+        np.savez_compressed(stream, logits=exit_logits)
     write_tsv(folder / _HISTORY, history_table(state.history))
     chosen = {
         "best_epoch": best.epoch,

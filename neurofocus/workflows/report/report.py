@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from omegaconf import OmegaConf
 
+from neurofocus.evaluation.curve import curve_figure
 from neurofocus.evaluation.figures import (
     DARK,
     LIGHT,
@@ -25,6 +26,7 @@ from neurofocus.ingest.flow import FlowStep
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.workflows.page import page_template
 from neurofocus.workflows.report import tables
+from neurofocus.workflows.report.exits import exit_points, exit_sentence
 from neurofocus.workflows.report.notes import read_notes
 
 __all__ = ["Example", "ReportData", "write_report"]
@@ -115,6 +117,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "fold_rows": tables.fold_rows(metrics),
         "confusion": tables.confusion_rows(metrics),
         "pictures": _pictures(data),
+        "exits": _exit_picture(metrics),
         "examples": [_picture_of(example) for example in data.examples],
         "cohort_rows": tables.cohort_rows(data.cohort, metrics["classes"]),
         "flow": data.flow,
@@ -149,6 +152,24 @@ def _pictures(data: ReportData) -> list[dict[str, str]]:
             "caption": "On the dashed line, probabilities mean what they say. Bars: how many scans.",
         },
     ]
+
+
+def _exit_picture(metrics: Mapping[str, Any]) -> dict[str, str] | None:
+    """Return the curves of conditional exits for both themes; None where there is nothing to draw."""
+    if "exits" not in metrics or not (points := exit_points(metrics["exits"])):
+        return None
+    exits = metrics["exits"]
+    light, dark = (
+        _data_uri(curve_figure(points, "balanced accuracy", theme, case="scan")) for theme in (LIGHT, DARK)
+    )
+    cheapest, dearest = exits["fixed"][0], exits["fixed"][-1]
+    return {
+        "light": light,
+        "dark": dark,
+        "alt": "Balanced accuracy against GFLOPs a scan for conditional exits, random exits of the same proportions and "
+        f"fixed lengths, from {cheapest['gflops']:.4g} to {dearest['gflops']:.4g} GFLOPs. {exit_sentence(exits)}",
+        "caption": exit_sentence(exits),
+    }
 
 
 def _picture_of(example: Example) -> dict[str, Any]:

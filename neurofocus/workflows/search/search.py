@@ -26,7 +26,8 @@ from neurofocus.schema.search import SearchRange, SearchSpace
 from neurofocus.tables import write_tsv
 from neurofocus.training.engine import DivergedError
 from neurofocus.training.state import EpochRecord
-from neurofocus.workflows.folds.fold import FoldJob, train_only
+from neurofocus.workflows.folds.fold import train_only
+from neurofocus.workflows.folds.job import FoldJob
 from neurofocus.workflows.search.tuned import BEST
 
 __all__ = ["FoldSearch", "search_fold"]

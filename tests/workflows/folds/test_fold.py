@@ -23,10 +23,18 @@ from neurofocus.tables import read_tsv
 from neurofocus.training.checkpoint import read_checkpoint
 from neurofocus.workflows.bundle import pack_weights
 from neurofocus.workflows.folds import fold as fold_module
-from neurofocus.workflows.folds.fold import FoldJob, run_fold
+from neurofocus.workflows.folds.fold import run_fold
+from neurofocus.workflows.folds.job import FoldJob
 from neurofocus.workflows.folds.record import FoldResult, finished_fold
 
-OUTPUTS = ("best.safetensors", "predictions.tsv", "validation.json", "history.tsv", "last.safetensors")
+OUTPUTS = (
+    "best.safetensors",
+    "predictions.tsv",
+    "validation.json",
+    "history.tsv",
+    "exits.npz",
+    "last.safetensors",
+)
 SHORT = "train.epochs=2"
 
 
@@ -101,7 +109,7 @@ def test_number_of_workers_is_no_other_job(
     run_fold(synthetic.make_job(SHORT, "data.num_workers=3"), short.folder)
 
 
-@pytest.mark.parametrize("name", OUTPUTS[:4])
+@pytest.mark.parametrize("name", OUTPUTS[:5])
 def test_damaged_output_is_made_again(
     short: FoldResult, synthetic: ModuleType, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -212,7 +220,7 @@ def test_threads_of_the_first_start_are_kept(
     try:
         torch.set_num_threads(1)
         with monkeypatch.context() as patch:
-            patch.setattr(fold_module, "_conclude", None)
+            patch.setattr(fold_module, "conclude", None)
             with pytest.raises(TypeError):
                 run_fold(job, tmp_path)
         torch.set_num_threads(2)

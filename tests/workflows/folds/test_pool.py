@@ -13,7 +13,8 @@ import torch
 
 from neurofocus.errors import CohortError, NeurofocusError
 from neurofocus.files import sha256_file
-from neurofocus.workflows.folds.fold import FoldJob, run_fold
+from neurofocus.workflows.folds.fold import run_fold
+from neurofocus.workflows.folds.job import FoldJob
 from neurofocus.workflows.folds.pool import run_folds
 
 CPU = torch.device("cpu")
