@@ -98,7 +98,9 @@ SolveOption = Annotated[
 ]
 TimeOption = Annotated[
     bool,
-    typer.Option("--time", help="With --budget: also run to the end, and compare seconds of the model."),
+    typer.Option(
+        "--time", help="Measure seconds of the model: of --budget and of the end, or of all stored budgets."
+    ),
 ]
 StrictOption = Annotated[
     bool, typer.Option("--strict-video", help="Stop at the first frame that is damaged or not there.")

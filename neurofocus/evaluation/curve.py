@@ -16,7 +16,7 @@ class CurvePoint:
 
     Attributes:
         series: what belongs on one line, for example "fixed exit" or "conditional exit".
-        gflops: mean cost of a case, 1e9 multiply-adds.
+        gflops: mean cost of a case, 1e9 multiply-adds; seconds where a figure is against the clock.
         value: the measure.
         low: lower end of its 95 % interval.
         high: upper end.
@@ -48,7 +48,9 @@ def curve_table(points: Sequence[CurvePoint], measure: str) -> pd.DataFrame:
     )
 
 
-def curve_figure(points: Sequence[CurvePoint], measure: str, theme: Theme, *, case: str = "video") -> bytes:
+def curve_figure(
+    points: Sequence[CurvePoint], measure: str, theme: Theme, *, case: str = "video", clock: str = ""
+) -> bytes:
     """Draw each series as a line over its 95 % intervals.
 
     Args:
@@ -56,6 +58,7 @@ def curve_figure(points: Sequence[CurvePoint], measure: str, theme: Theme, *, ca
         measure: label of the vertical axis, for example "mAP".
         theme: colours.
         case: what one case is called.
+        clock: of points whose cost is seconds: how they were measured.
     """
     figure, axes = themed_axes(theme, (6.2, 4.4))
     for place, (name, line) in enumerate(_lines(points).items()):
@@ -67,7 +70,8 @@ def curve_figure(points: Sequence[CurvePoint], measure: str, theme: Theme, *, ca
             costs, [100 * point.value for point in line], color=colour, linewidth=1.8, marker="o", markersize=4,
             label=name,
         )  # fmt: skip
-    axes.set_xlabel(f"GFLOPs a {case} (1e9 multiply-adds)")
+    unit = f"Seconds a {case} ({clock})" if clock else f"GFLOPs a {case} (1e9 multiply-adds)"
+    axes.set_xlabel(unit)
     axes.set_ylabel(f"{measure} (%)")
     add_legend(axes, theme, "lower right")
     return png_bytes(figure)

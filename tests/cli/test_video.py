@@ -185,7 +185,7 @@ def test_budgets(command: Command, capsys: Shown, root: Path, model: list[object
     assert names == {"budget_predictions.tsv", "budget_metrics.json"}
     assert command("video", "predict", clip, *model, *within, *exits, "--json") == 0
     (document,) = json.loads(capsys.readouterr().out)
-    assert (document["exit"]["step"], document["exit"]["budget"]) == (4, 9)
+    assert (document["exits"]["exit_step"], document["exits"]["budget"]) == (4, 9)
     two = (clip, root / "val/dog/2.mp4")
     assert command("video", "predict", *two, *model, *exits, "--out", tmp_path, "--budget", "0") == 2
     assert "--budget 0: below the cheapest exit; give" in one_line(capsys)

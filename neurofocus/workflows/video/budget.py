@@ -1,6 +1,5 @@
-"""``neurofocus video evaluate --budget``: clips stop as soon as they may, and the work after that is not done."""
+"""``neurofocus video evaluate --budget`` and ``--time``: clips stop as soon as they may, and no more work is done."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +19,11 @@ from neurofocus.workflows.video.evaluate import (
     refuse_infinite,
 )
 from neurofocus.workflows.video.exit_curve import exit_shares, plan_facts
-from neurofocus.workflows.video.exit_run import ExitRun, Way, run_ways, stop_at
+from neurofocus.workflows.video.exit_run import Way, run_ways, stop_at
 from neurofocus.workflows.video.exits import ClipExits, for_crops
 from neurofocus.workflows.video.source import VideoData
 
-__all__ = ["Budget", "evaluate_within"]
+__all__ = ["Budget", "evaluate_within", "time_exits"]
 
 
 @dataclass(frozen=True)
@@ -84,10 +83,33 @@ def evaluate_within(
     if budget.timed:
         (whole,) = measure_steps(scored[1], measures, seed=config.seed)
         metrics["exits"]["to_the_end"] = {"gflops": plan.ladder.gflops[-1], **whole}
-        metrics["exits"]["seconds"] = _seconds(runs, model, config)
+        within, to_the_end = (run.seconds for run in runs)
+        seconds = {"within_budget": within, "to_the_end": to_the_end, "ratio": within / to_the_end}
+        metrics["exits"]["seconds"] = seconds | _clock(model, config)
     metrics |= circumstances(data, split, config, dataset)
     table = prediction_table(scored[0], data.classes, runs[0].gflops)
     return VideoEvaluation(metrics, table.assign(exit_step=runs[0].steps + 1), None, budget.exits)
+
+
+def time_exits(
+    model: UniAdaFocus, data: VideoData, split: str, config: RunConfig, exits: ClipExits
+) -> dict[str, Any]:
+    """Run every rule and every fixed length on a split, in turn, and return the seconds of the model a clip.
+
+    Returns:
+        "conditional": one figure a rule; "fixed": one a step of the ladder; and how they were measured.
+
+    Raises:
+        VideoError: the split has no labelled clips, or one cannot be read.
+    """
+    plan = for_crops(exits, config.video.test_crops).plan
+    ways = [Way(plan, rule) for rule in plan.rules]
+    ways += [stop_at(plan, place) for place in range(len(plan.ladder.steps))]
+    dataset, batch = data.dataset(data.clips(split), config), config.train.batch_size
+    loader = evaluation_loader(dataset, batch, num_workers=_workers(model, config, timed=True))
+    seconds = [run.seconds for run in run_ways(model, loader, ways, batch_size=batch)]
+    number = len(plan.rules)
+    return {"conditional": seconds[:number], "fixed": seconds[number:], **_clock(model, config)}
 
 
 def _workers(model: UniAdaFocus, config: RunConfig, timed: bool) -> int:
@@ -97,12 +119,10 @@ def _workers(model: UniAdaFocus, config: RunConfig, timed: bool) -> int:
     return max(1, config.data.num_workers)
 
 
-def _seconds(runs: Sequence[ExitRun], model: UniAdaFocus, config: RunConfig) -> dict[str, Any]:
+def _clock(model: UniAdaFocus, config: RunConfig) -> dict[str, Any]:
+    """Return how seconds were measured."""
     device = next(model.parameters()).device
     return {
-        "within_budget": runs[0].seconds,
-        "to_the_end": runs[1].seconds,
-        "ratio": runs[0].seconds / runs[1].seconds,
         "unit": "seconds a clip, model only, without reading and decoding",
         "batch_size": config.train.batch_size,
         "threads": torch.get_num_threads(),

@@ -118,15 +118,22 @@ def load_video_model(
     return video if exits is None else replace(video, exits=read_exits(exits, video.model))
 
 
-def able_to_stop(video: VideoModel, exits: ClipExits | None) -> tuple[UniAdaFocus, ClipExits]:
-    """Return a model and thresholds that a budget can be kept with.
+def able_to_stop(
+    video: VideoModel, exits: ClipExits | None, *, option: str = "--budget"
+) -> tuple[UniAdaFocus, ClipExits]:
+    """Return a model and thresholds that clips can stop with.
+
+    Args:
+        video: the model.
+        exits: its thresholds.
+        option: that needs them.
 
     Raises:
         ConfigError: there are no thresholds.
     """
     if exits is None or not isinstance(video.model, UniAdaFocus):
         raise ConfigError(
-            f"--budget: {video.source['name']} holds no exit thresholds; 'video evaluate --solve-exits SPLIT' solves them on "
+            f"{option}: {video.source['name']} holds no exit thresholds; 'video evaluate --solve-exits SPLIT' solves them on "
             "labelled clips that are not scored and writes exits.json, which --exits takes"
         )
     return video.model, exits

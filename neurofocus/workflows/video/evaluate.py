@@ -28,7 +28,7 @@ from neurofocus.tables import write_tsv
 from neurofocus.training.distributed import part
 from neurofocus.training.inference import predict_cases
 from neurofocus.workflows.video.digits import evidence_found
-from neurofocus.workflows.video.exit_curve import compare_exits, curve_points
+from neurofocus.workflows.video.exit_curve import clock_points, compare_exits, curve_points
 from neurofocus.workflows.video.exits import ClipExits
 from neurofocus.workflows.video.flawed import FlawReport
 from neurofocus.workflows.video.source import VideoData
@@ -155,7 +155,21 @@ def write_evaluation(out: Path, found: VideoEvaluation) -> dict[str, Path]:
         curve_table(points, measure).to_csv(temporary, index=False)
     case = "SYNTHETIC video" if found.metrics["synthetic"] else "video"
     write_bytes(files["curve"], curve_figure(points, measure, LIGHT, case=case))
+    if found.metrics["exits"] and "seconds" in found.metrics["exits"]:
+        files |= _write_clock(out, found.metrics, case)
     write_json(files["metrics"], found.metrics)
+    return files
+
+
+def _write_clock(out: Path, metrics: dict[str, Any], case: str) -> dict[str, Path]:
+    """Write accuracy against measured seconds; return the files by kind."""
+    files = {"seconds table": out / "seconds.csv", "seconds": out / "seconds.png"}
+    measure, clock = metrics["judged_by"], metrics["exits"]["seconds"]
+    points = clock_points(metrics, measure)
+    with atomic_write(files["seconds table"]) as temporary:
+        curve_table(points, measure).rename(columns={"gflops": "seconds"}).to_csv(temporary, index=False)
+    words = f"model only, batch {clock['batch_size']}, {clock['device']}"
+    write_bytes(files["seconds"], curve_figure(points, measure, LIGHT, case=case, clock=words))
     return files
 
 

@@ -86,18 +86,18 @@ def run_ways(
         del sources
         # One answer of each way at a time: none reads further ahead than a batch, so few clips are kept.
         answers = list(zip(*runs, strict=True))
-    found = []
-    for stage, own in zip(stages, zip(*answers, strict=True), strict=True):
-        ordered = sorted(own, key=lambda answer: answer.index)
-        found.append(
-            ExitRun(
-                steps=np.array([answer.step for answer in ordered]),
-                probabilities=np.stack([answer.probabilities for answer in ordered]),
-                gflops=np.array([answer.gflops for answer in ordered]),
-                seconds=stage.seconds / len(ordered),
-            )
-        )
-    return found
+    columns = zip(*answers, strict=True)
+    return [_result(own, stage.seconds) for own, stage in zip(columns, stages, strict=True)]
+
+
+def _result(answers: Sequence[ExitAnswer], seconds: float) -> ExitRun:
+    ordered = sorted(answers, key=lambda answer: answer.index)
+    return ExitRun(
+        steps=np.array([answer.step for answer in ordered]),
+        probabilities=np.stack([answer.probabilities for answer in ordered]),
+        gflops=np.array([answer.gflops for answer in ordered]),
+        seconds=seconds / len(ordered),
+    )
 
 
 class _TimedStages(TorchStages):

@@ -32,7 +32,7 @@ class Look:
         weights: of the glance frames, [T]; None: the model stopped before it weighed them.
         frames: the focus frames that were looked at, in time, as places among the candidates, [F].
         boxes: on those frames, [F, 4].
-        exit: where it stopped, under which budget, and what that budget promises; None: there is none.
+        exits: where it stopped, under which budget, and what that budget promises; None: there is none.
     """
 
     probabilities: Floats
@@ -40,7 +40,7 @@ class Look:
     weights: Floats | None
     frames: npt.NDArray[np.int64]
     boxes: Floats
-    exit: dict[str, Any] | None = None
+    exits: dict[str, Any] | None = None
 
 
 def look_closely(video: VideoModel, frames: Tensor, glance_frames: Tensor | None) -> Look:
@@ -97,15 +97,14 @@ def look_within(video: VideoModel, frames: Tensor, glance_frames: Tensor | None,
         weights=None if state.frame_weights is None else _numbers(state.frame_weights),
         frames=chosen[in_time].cpu().numpy(),
         boxes=boxes[in_time].double().cpu().numpy(),
-        exit={
-            "step": answer.step + 1,
+        exits={
+            "budget": budget,
+            "gflops_spent": answer.gflops,
+            "full_gflops": plan.ladder.gflops[-1],
+            "exit_step": answer.step + 1,
             "last_step": plan.ladder.steps[-1] + 1,
             "focus_frames": len(chosen),
-            "full_gflops": plan.ladder.gflops[-1],
-            "budget": budget,
-            "expected_gflops": rule.gflops,
-            "expected_top1": rule.accuracy,
-            "solved_on": exits.solved_on,
+            "expected": {"gflops": rule.gflops, "top1": rule.accuracy, "from": exits.solved_on},
         },
     )
 

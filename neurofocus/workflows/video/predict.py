@@ -47,12 +47,12 @@ class ClipPrediction:
 
     def _stop(self) -> str:
         """Say where the model stopped, if it had a budget."""
-        stop = self.document.get("exit")
+        stop = self.document.get("exits")
         if stop is None:
             return ""
         number = stop["focus_frames"]
         looked = f"{number} focus frame{'s' if number > 1 else ''}" if number else "the glance"
-        expected = f"{stop['expected_top1']:.3f} at {stop['expected_gflops']:.2f} GFLOPs"
+        expected = "{top1:.3f} at {gflops:.2f} GFLOPs".format(**stop["expected"])
         return f" of {stop['full_gflops']:.2f}, after {looked}; expected accuracy {expected}"
 
 
@@ -139,7 +139,7 @@ def _document(clip: ExplainedClip, source: FrameSource, video: VideoModel, look:
         "top": [{"class": name, "probability": value} for name, value in clip.answers],
         "gflops": clip.gflops,
         "gflops_unit": "1e9 multiply-adds",
-        **({} if look.exit is None else {"exit": look.exit}),
+        **({} if look.exits is None else {"exits": look.exits}),
         "frames": [
             {
                 "frame": number,

@@ -9,7 +9,7 @@ from neurofocus.errors import ConfigError, VideoError
 from neurofocus.ingest.video.class_order import class_order_conflict
 from neurofocus.ingest.video.listing import SPLITS
 from neurofocus.training.reproducible import reproducible
-from neurofocus.workflows.video.budget import Budget, evaluate_within
+from neurofocus.workflows.video.budget import Budget, evaluate_within, time_exits
 from neurofocus.workflows.video.bundle import VideoModel, able_to_stop
 from neurofocus.workflows.video.evaluate import VideoEvaluation, evaluate_videos
 from neurofocus.workflows.video.exits import ClipExits, solve_exits
@@ -26,13 +26,20 @@ class ExitRequest:
 
     Attributes:
         budget: mean cost of a clip, 1e9 multiply-adds; none: every clip is run to the end.
-        timed: with a budget, say how many seconds it saves.
+        timed: measure seconds: of the budget and of the end, or of every stored budget and every fixed length.
         solve_on: labelled split that thresholds are solved on; none: the model's own are used.
     """
 
     budget: float | None = None
     timed: bool = False
     solve_on: str | None = None
+
+    @property
+    def option(self) -> str | None:
+        """What needs thresholds, if anything does."""
+        if self.budget is not None:
+            return "--budget"
+        return "--time" if self.timed else None
 
 
 _NOTHING = ExitRequest()
@@ -71,29 +78,31 @@ def score_model(
             config = config.model_copy(
                 update={"video": config.video.model_copy(update={"test_crops": crops})}
             )
-        if request.budget is None:
+        if request.option is None:
             return evaluate_videos(video.model, data, wanted, config, official_map=official_map, exits=exits)
-        model, found = able_to_stop(video, exits)
-        budget = Budget(request.budget, found, request.timed)
-        return evaluate_within(model, data, wanted, config, budget, official_map=official_map)
+        model, own = able_to_stop(video, exits, option=request.option)
+        if request.budget is not None:
+            budget = Budget(request.budget, own, request.timed)
+            return evaluate_within(model, data, wanted, config, budget, official_map=official_map)
+        found = evaluate_videos(model, data, wanted, config, official_map=official_map, exits=own)
+        found.metrics["exits"]["seconds"] = time_exits(model, data, wanted, config, own)
+        return found
 
 
 def _exits(video: VideoModel, data: VideoData, scored: str, request: ExitRequest) -> ClipExits | None:
     """Return thresholds that were not solved on the scored split.
 
     Raises:
-        ConfigError: a budget needs them, and there are no others.
+        ConfigError: they are needed, and there are no others.
     """
-    if request.timed and request.budget is None:
-        raise ConfigError("--time: compares a budget with the end; add --budget GFLOPS")
     if request.solve_on is not None:
         return _solved(video, data, scored, request.solve_on)
     if video.exits is None or video.exits.split != scored:
         return video.exits
     why = f"the exit thresholds of {video.source['name']} were solved on the {scored} split ({video.exits.solved_on})"
-    if request.budget is not None:
+    if request.option is not None:
         raise ConfigError(
-            f"--budget: {why}; score another split, or solve on another with --solve-exits SPLIT"
+            f"{request.option}: {why}; score another split, or solve on another with --solve-exits SPLIT"
         )
     _LOGGER.warning("%s: conditional exits are not scored on it", why)
     return None

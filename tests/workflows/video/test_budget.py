@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from workflows.video.exit_models import CLASSES, MODELS, model_of, put_ten, settings_of
@@ -70,15 +71,15 @@ def test_a_budget_stops_every_clip_where_complete_answers_say(ten: VideoData, na
         assert (table["exit_step"] - 1).tolist() == steps.tolist()
         assert table["predicted"].tolist() == [CLASSES[k] for k in answers.argmax(1)]
         np.testing.assert_allclose(table["probability"], answers.max(1), atol=1e-5)
-        row = whole.metrics["exits"]["rules"][exits.plan.rules.index(rule)]
+        row = whole.metrics["exits"]["conditional"][exits.plan.rules.index(rule)]
         assert (
             found.metrics["mean_gflops"]
             == pytest.approx(table["gflops"].mean())
             == pytest.approx(row["gflops"])
         )
         assert found.metrics["exits"]["shares"] == row["shares"]
-        assert found.metrics["pooled"]["top1"]["value"] == row["conditional"]["top1"]["value"]
-        assert found.metrics["pooled"]["map"]["value"] == pytest.approx(row["conditional"]["map"]["value"])
+        assert found.metrics["pooled"]["top1"]["value"] == pytest.approx(row["top1"]["value"])
+        assert found.metrics["pooled"]["map"]["value"] == pytest.approx(row["map"]["value"])
         seen |= set(steps.tolist())
     assert len(seen) == len(exits.plan.ladder.steps)
 
@@ -144,6 +145,35 @@ def test_seconds_beside_those_to_the_end(ten: VideoData, monkeypatch: pytest.Mon
     assert 0 < seconds["within_budget"] < seconds["to_the_end"]
     assert seconds["ratio"] == pytest.approx(seconds["within_budget"] / seconds["to_the_end"])
     assert (seconds["batch_size"], seconds["device"]) == (4, "cpu")
+
+
+def test_seconds_of_every_rule_and_every_fixed_length(
+    ten: VideoData, video: VideoModel, tmp_path: Path
+) -> None:
+    """Every budget and every fixed length on the clock: what does more takes longer, with the accuracy of the curve."""
+    own = replace(video, exits=solved_like(video, ten))
+    assert own.exits is not None
+    found = score_model(own, ten, request=ExitRequest(timed=True))
+    exits = found.metrics["exits"]
+    assert len(exits["seconds"]["conditional"]) == len(own.exits.plan.rules)
+    assert len(exits["seconds"]["fixed"]) == len(exits["steps"]) == 4
+    assert exits["seconds"]["fixed"][0] < exits["seconds"]["fixed"][-1]
+    assert (
+        exits["seconds"]["conditional"][-1] < exits["seconds"]["fixed"][-1]
+    )  # everybody stops after the glance
+    files = write_evaluation(tmp_path, found)
+    table = pd.read_csv(files["seconds table"])
+    assert list(table.columns) == ["series", "seconds", "map", "map_low", "map_high"]
+    fixed = table[table["series"] == "fixed length"]
+    assert sorted(fixed["seconds"]) == pytest.approx(sorted(exits["seconds"]["fixed"]))
+    by_time = dict(zip(fixed["seconds"].round(9), fixed["map"], strict=True))
+    for seconds, step in zip(exits["seconds"]["fixed"], exits["steps"], strict=True):
+        assert by_time[round(seconds, 9)] == pytest.approx(found.metrics["steps"][step - 1]["map"]["value"])
+    conditional = table[table["series"] == "conditional exit"]
+    assert sorted(conditional["map"]) == pytest.approx(
+        sorted(row["map"]["value"] for row in exits["conditional"])
+    )
+    assert files["seconds"].read_bytes()[1:4] == b"PNG"
 
 
 def test_files_of_a_budget_leave_those_of_complete_answers_alone(ten: VideoData, tmp_path: Path) -> None:
@@ -218,7 +248,7 @@ def solved_like(video: VideoModel, data: VideoData) -> ClipExits | None:
             "--solve-exits validation: is the split that is scored",
         ),
         (ExitRequest(solve_on="val"), None, "--solve-exits 'val': accepted are train, validation, test"),
-        (ExitRequest(timed=True), None, "--time: .*add --budget GFLOPS"),
+        (ExitRequest(timed=True), None, r"--time: theirs\.pth\.tar holds no exit thresholds"),
         (
             ExitRequest(budget=1e-9, solve_on="validation"),
             None,

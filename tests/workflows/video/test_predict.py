@@ -300,9 +300,10 @@ def test_a_budget_for_everything_is_no_budget(stopping: VideoModel, tmp_path: Pa
     path = write_video(tmp_path / "clip.mp4")
     whole = predict_clip(path, stopping, out=None, top=7).document
     found = predict_clip(path, stopping, out=None, top=7, budget=9.0).document
-    stop = found.pop("exit")
-    assert (stop["step"], stop["last_step"], stop["focus_frames"]) == (6, 6, 3)
-    assert (stop["expected_top1"], stop["budget"], stop["solved_on"]) == (0.75, 9.0, "400 clips")
+    stop = found.pop("exits")
+    assert (stop["exit_step"], stop["last_step"], stop["focus_frames"]) == (6, 6, 3)
+    assert (stop["budget"], stop["gflops_spent"]) == (9.0, whole["gflops"])
+    assert stop["expected"] == {"gflops": pytest.approx(whole["gflops"]), "top1": 0.75, "from": "400 clips"}
     for key in ("top", "frames", "glance"):
         for one, other in zip(whole.pop(key), found.pop(key), strict=True):
             assert one == {
@@ -322,7 +323,7 @@ def test_a_clip_that_stops_after_one_frame(stopping: VideoModel, tmp_path: Path)
     found = predict_clip(path, stopping, out=tmp_path / "out", budget=costs[3], top=1)
     document = found.document
     assert document["gflops"] == pytest.approx(costs[3])
-    assert (document["exit"]["step"], document["exit"]["focus_frames"]) == (4, 1)
+    assert (document["exits"]["exit_step"], document["exits"]["focus_frames"]) == (4, 1)
     (frame,) = document["frames"]
     weights = {entry["frame"]: entry["weight"] for entry in whole["glance"]}
     nearest = {
@@ -345,8 +346,8 @@ def test_a_glance_that_is_enough(stopping: VideoModel, tmp_path: Path) -> None:
     found = predict_clip(path, stopping, out=tmp_path / "out", budget=costs[2])
     document = found.document
     assert document["gflops"] == pytest.approx(costs[2])
-    assert document["exit"]["expected_top1"] == 0.25
-    assert (document["exit"]["step"], document["frames"]) == (3, [])
+    assert document["exits"]["expected"]["top1"] == 0.25
+    assert (document["exits"]["exit_step"], document["frames"]) == (3, [])
     assert document["glance"] == [{"frame": number, "weight": None} for number in (9, 21, 33)]
     assert "after the glance" in found.summary_lines()[0]
     movie = decoded(found.files["movie"])
