@@ -25,8 +25,8 @@ from neurofocus.workflows.video.train import VideoRun, fitted, train_videos
 
 CPU = torch.device("cpu")
 MODELS = {
-    "frames": ("exit.every=1",),
-    "frames by weight": ("exit.every=1", "exit.order=weight"),
+    "frames": (),
+    "frames by weight": ("exit.order=weight",),
     "temporal shift": (
         "model.streams=separate",
         "model.glance_size=null",

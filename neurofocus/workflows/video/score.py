@@ -120,9 +120,8 @@ def _solved(video: VideoModel, data: VideoData, scored: str, solve_on: str) -> C
         raise ConfigError(
             f"--solve-exits {split}: is the split that is scored; thresholds must not be solved on it, choose another"
         )
-    exits = solve_exits(
-        video.model, data, data.clips(split), video.config, kind=f"clips of the {split} split"
-    )
+    kind = f"clips of the {split} split" + (", which the model has learned on" if split == "train" else "")
+    exits = solve_exits(video.model, data, data.clips(split), video.config, kind=kind)
     if exits is None:
         raise ConfigError(
             f"--solve-exits {split}: {video.source['name']} answers once, after all of its work; leave the option out"

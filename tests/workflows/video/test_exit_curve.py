@@ -76,7 +76,7 @@ def test_every_rule_by_hand(exits: ClipExits, crops: int) -> None:
 
 def test_random_exits_are_dealt_anew_for_every_rule(exits: ClipExits) -> None:
     """Their mAP lies between those of the steps; with another seed it is another one."""
-    scores = drawn(2, count=1000)
+    scores = drawn(2, count=300)
     found = [
         compare_exits(scores, COSTS, exits, ["top1", "map"], small_config(f"seed={seed}"))
         for seed in (0, 0, 1)
