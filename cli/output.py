@@ -132,6 +132,28 @@ def video_lines(metrics: Mapping[str, Any], files: Mapping[str, Any]) -> list[st
             f"{name:<18} {entry['value']:.4f}  {bounds}, class shares {metrics['baseline'][name]:.4f}"
         )
     lines.append(
-        f"GFLOPs a video     {metrics['steps'][-1]['gflops']:.4g}  (1e9 multiply-adds, {metrics['crops']} crop{'s' if metrics['crops'] > 1 else ''})"
+        f"GFLOPs a video     {metrics['mean_gflops']:.4g}  (1e9 multiply-adds, {metrics['crops']} crop{'s' if metrics['crops'] > 1 else ''})"
     )
+    lines += _budget_lines(metrics["exits"] or {})
     return lines + [f"{kind:<18} {path}" for kind, path in files.items()]
+
+
+def _budget_lines(exits: Mapping[str, Any]) -> list[str]:
+    """Return what came of a budget, if there was one."""
+    if "budget" not in exits:
+        return []
+    expected = exits["expected"]
+    shares = ", ".join(
+        f"{step} {100 * share:.1f} %" for step, share in zip(exits["steps"], exits["shares"], strict=True)
+    )
+    lines = [
+        f"budget             {exits['budget']:g} GFLOPs a video",
+        f"expected           {expected['gflops']:.3f} GFLOPs, top1 {expected['top1']:.4f}  ({exits['solved_on']})",
+        f"stopped at step    {shares}",
+    ]
+    if seconds := exits.get("seconds"):
+        lines.append(
+            f"seconds a video    {seconds['within_budget']:.4f}, to the end {seconds['to_the_end']:.4f}: ratio "
+            f"{seconds['ratio']:.3f}  (model only, batch {seconds['batch_size']}, {seconds['device']})"
+        )
+    return lines

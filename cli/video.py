@@ -7,17 +7,22 @@ import typer
 
 from .options import ConfigOption, DeviceOption, FreshOption, JsonOption, SeedOption, SetOption, VerboseOption
 from .video_options import (
+    BudgetOption,
     ClassesOption,
     CropsOption,
     DataOption,
     DatasetOption,
     ExcludeOption,
+    ExitsOption,
     FormatOption,
     ListOption,
     MapOption,
     ModelOption,
     OrderOption,
+    SolveOption,
+    SplitOption,
     StrictOption,
+    TimeOption,
     crop_count,
     find_data,
     list_options,
@@ -138,11 +143,13 @@ def evaluate(
     config: ConfigOption = None,
     set_: SetOption = None,
     classes: ClassesOption = None,
-    split: Annotated[
-        str | None, typer.Option(help="train, validation or test; default: the one to report.")
-    ] = None,
+    split: SplitOption = None,
     crops: CropsOption = None,
     map_: MapOption = None,
+    budget: BudgetOption = None,
+    timed: TimeOption = False,
+    solve_exits: SolveOption = None,
+    exits: ExitsOption = None,
     format_: FormatOption = None,
     lists: ListOption = None,
     class_order: OrderOption = None,
@@ -152,21 +159,29 @@ def evaluate(
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Score a model on a split: predictions, measures after every exit step, accuracy against GFLOPs."""
+    """Score a model on a split: predictions, measures after every exit step, accuracy against GFLOPs.
+
+    With --budget clips stop early and the work after that is not done: accuracy, cost, share of clips at each exit.
+    """
     from neurofocus.workflows.video.evaluate import require_output, write_evaluation
-    from neurofocus.workflows.video.score import score_model
+    from neurofocus.workflows.video.exits import write_exits
+    from neurofocus.workflows.video.score import ExitRequest, score_model
 
     from .output import print_json, set_up_logging, video_lines
 
     set_up_logging(verbose)
     wanted, official = crop_count(crops), official_map(map_)
     require_output(out)
-    video = open_model(model, config, set_, classes=classes, device=device)
+    request = ExitRequest(budget, timed, solve_exits)
+    video = open_model(model, config, set_, classes=classes, exits=exits, device=device)
     found = find_data(
         dataset, data, list_options(format_, lists, class_order), exclude=exclude, strict=strict
     )
-    result = score_model(video, found, split=split, crops=wanted, official_map=official)
+    result = score_model(video, found, split=split, crops=wanted, official_map=official, request=request)
     files = write_evaluation(out, result)
+    if solve_exits is not None and result.exits is not None:
+        files["exits"] = out / "exits.json"
+        write_exits(files["exits"], result.exits, video.model)
     if as_json:
         print_json(result.metrics)
         return
@@ -185,6 +200,8 @@ def predict(
     set_: SetOption = None,
     classes: ClassesOption = None,
     top: Annotated[int, typer.Option(min=1, help="How many classes are named.")] = 5,
+    budget: BudgetOption = None,
+    exits: ExitsOption = None,
     strict: StrictOption = False,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
@@ -196,6 +213,7 @@ def predict(
     """
     from neurofocus.errors import ConfigError, NeurofocusError
     from neurofocus.files import require_writable
+    from neurofocus.workflows.video.look import check_budget
     from neurofocus.workflows.video.predict import clip_stem, predict_clip
 
     from .output import print_error, print_json, set_up_logging
@@ -208,11 +226,13 @@ def predict(
             f"{twice}: another clip would write the same files ({clip_stem(twice)}_...); predict them apart"
         )
     require_writable(out)
-    video = open_model(model, config, set_, classes=classes, device=device)
+    video = open_model(model, config, set_, classes=classes, exits=exits, device=device)
+    if budget is not None:
+        check_budget(video, budget)
     documents = []
     for clip in clips:
         try:
-            found = predict_clip(clip, video, out=out, top=top, strict=strict)
+            found = predict_clip(clip, video, out=out, top=top, strict=strict, budget=budget)
         except NeurofocusError as error:
             print_error(f"{clip}: {str(error).removeprefix(f'{clip.name}: ')}")
             continue

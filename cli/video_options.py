@@ -14,17 +14,22 @@ if TYPE_CHECKING:
     from neurofocus.workflows.video.source import VideoData
 
 __all__ = [
+    "BudgetOption",
     "ClassesOption",
     "CropsOption",
     "DataOption",
     "DatasetOption",
     "ExcludeOption",
+    "ExitsOption",
     "FormatOption",
     "ListOption",
     "MapOption",
     "ModelOption",
     "OrderOption",
+    "SolveOption",
+    "SplitOption",
     "StrictOption",
+    "TimeOption",
     "crop_count",
     "find_data",
     "list_options",
@@ -69,6 +74,33 @@ MapOption = Annotated[
     str | None,
     typer.Option("--map", metavar="official", help="Also the ActivityNet toolkit's interpolated mAP."),
 ]
+BudgetOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="GFLOPS",
+        help="Stop early: mean cost of a clip, 1e9 multiply-adds; default: no clip stops early.",
+    ),
+]
+ExitsOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Exit thresholds: exits.json of 'video evaluate --solve-exits'."),
+]
+SplitOption = Annotated[
+    str | None, typer.Option(help="train, validation or test; default: the one to report.")
+]
+SolveOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SPLIT",
+        help="Solve exit thresholds on this labelled split, which must not be scored; writes exits.json.",
+    ),
+]
+TimeOption = Annotated[
+    bool,
+    typer.Option(
+        "--time", help="Measure seconds of the model: of --budget and of the end, or of all stored budgets."
+    ),
+]
 StrictOption = Annotated[
     bool, typer.Option("--strict-video", help="Stop at the first frame that is damaged or not there.")
 ]
@@ -98,6 +130,7 @@ def open_model(
     overrides: "Sequence[str] | None",
     *,
     classes: Path | None,
+    exits: Path | None,
     device: str,
 ) -> "VideoModel":
     """Return a bundle's model or, with a configuration, that of a checkpoint; a bundle has its own.
@@ -116,7 +149,7 @@ def open_model(
             f"--set {overrides[0]}: goes with --config and a checkpoint; a bundle has its settings"
         )
     settings = None if config is None else load_run_config(config, overrides or ())
-    return load_video_model(model, choose_device(device), config=settings, classes=classes)
+    return load_video_model(model, choose_device(device), config=settings, classes=classes, exits=exits)
 
 
 def crop_count(crops: int | None) -> int | None:

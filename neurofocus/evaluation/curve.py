@@ -24,7 +24,7 @@ class CurvePoint:
 
     Attributes:
         series: what belongs on one line, for example "fixed exit" or "conditional exit".
-        gflops: mean cost of a case, 1e9 multiply-adds.
+        gflops: mean cost of a case, 1e9 multiply-adds; seconds where a figure is against the clock.
         value: the measure.
         low: lower end of its 95 % interval.
         high: upper end.
@@ -57,7 +57,13 @@ def curve_table(points: Sequence[CurvePoint], measure: str) -> pd.DataFrame:
 
 
 def curve_figure(
-    points: Sequence[CurvePoint], measure: str, theme: Theme, *, case: str = "video", note: str = ""
+    points: Sequence[CurvePoint],
+    measure: str,
+    theme: Theme,
+    *,
+    case: str = "video",
+    clock: str = "",
+    note: str = "",
 ) -> bytes:
     """Draw each series as a line over its 95 % intervals.
 
@@ -66,6 +72,7 @@ def curve_figure(
         measure: what is drawn, for example "map"; known names are spelled out.
         theme: colours.
         case: what one case is called.
+        clock: of points whose cost is seconds: how they were measured.
         note: a line above the picture, such as SYNTHETIC.
     """
     figure, axes = themed_axes(theme, (6.2, 4.4))
@@ -78,7 +85,8 @@ def curve_figure(
             costs, [100 * point.value for point in line], color=colour, linewidth=1.8, marker="o", markersize=4,
             label=name,
         )  # fmt: skip
-    axes.set_xlabel(f"GFLOPs a {case} (1e9 multiply-adds)")
+    unit = f"Seconds a {case} ({clock})" if clock else f"GFLOPs a {case} (1e9 multiply-adds)"
+    axes.set_xlabel(unit)
     axes.set_ylabel(f"{_SPELLED.get(measure, measure)} (%)")
     low, high = axes.get_ylim()
     axes.set_ylim(max(low, -2), min(high, 102))  # room for a marker, none for shares beyond all

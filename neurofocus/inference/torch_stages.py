@@ -42,6 +42,7 @@ class CaseState:
         global_features: its spatial mean, [V, T, D].
         frame_indices: the focus frames in the order in which they are looked at, [V, F]; None: undecided.
         boxes: of those frames, [V, F, 4].
+        frame_weights: over the glance frames, [V, T]; None: undecided.
         local_features: of the frames seen so far, one tensor [V, n, D'] a chunk.
     """
 
@@ -50,6 +51,7 @@ class CaseState:
     global_features: Tensor
     frame_indices: Tensor | None = None
     boxes: Tensor | None = None
+    frame_weights: Tensor | None = None
     local_features: list[Tensor] = field(default_factory=list)
 
     @property
@@ -135,10 +137,10 @@ class TorchStages:
             )
         boxes = self.model.place_boxes(decision, indices)
         crops = [len(state.frames) for state in states]
-        for state, chosen, places in zip(
-            states, torch.split(indices, crops), torch.split(boxes, crops), strict=True
-        ):
+        parts = (torch.split(part, crops) for part in (indices, boxes, decision.frame_weights))
+        for state, chosen, places, weights in zip(states, *parts, strict=True):
             state.global_maps, state.frame_indices, state.boxes = None, chosen, places
+            state.frame_weights = weights
 
     def _look(self, states: Sequence[CaseState], num_frames: Sequence[int]) -> None:
         """Run f_L on the patches that each case has not seen yet, all cases in one call."""

@@ -184,6 +184,37 @@ def test_the_results_of_a_training_are_not_overwritten(
     assert "holds a training and its results, which would be overwritten; choose another" in one_line(capsys)
 
 
+def test_budgets(command: Command, capsys: Shown, root: Path, model: list[object], tmp_path: Path) -> None:
+    """A checkpoint has no thresholds: they are solved on one split, kept in a file, and used on another and on clips."""
+    clips, clip = ("--dataset", "folder", "--data", root), root / "test/cat/1.mp4"
+    out, within = ("--out", tmp_path / "scores"), ("--out", tmp_path / "within", "--budget", "9")
+    assert command("video", "evaluate", *clips, *model, *within) == 2
+    assert "--budget: model.pth.tar holds no exit thresholds; 'video evaluate --solve-exits" in last_line(
+        capsys
+    )
+    assert command("video", "evaluate", *clips, *model, *out, "--solve-exits", "validation") == 0
+    exits = ("--exits", tmp_path / "scores/exits.json")
+    assert f"exits              {exits[1]}" in capsys.readouterr().out
+    assert command("video", "evaluate", *clips, *model, *within, *exits, "--time") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "budget             9 GFLOPs a video" in lines
+    assert any(line.startswith("expected ") and "(4 clips of the validation split)" in line for line in lines)
+    assert "stopped at step    2 0.0 %, 4 100.0 %" in lines
+    assert any(line.startswith("seconds a video") and "batch 2, cpu" in line for line in lines)
+    names = {path.name for path in (tmp_path / "within").iterdir()}
+    assert names == {"budget_predictions.tsv", "budget_metrics.json"}
+    assert command("video", "predict", clip, *model, *within, *exits, "--json") == 0
+    (document,) = json.loads(capsys.readouterr().out)
+    assert (document["exits"]["exit_step"], document["exits"]["budget"]) == (4, 9)
+    two = (clip, root / "val/dog/2.mp4")
+    assert command("video", "predict", *two, *model, *exits, "--out", tmp_path, "--budget", "0") == 2
+    assert "--budget 0: below the cheapest exit; give" in one_line(capsys)
+
+
+def last_line(shown: Shown) -> str:
+    return shown.readouterr().err.splitlines()[-1]
+
+
 def test_clips_that_would_overwrite_each_other(
     command: Command, capsys: Shown, model: list[object], tmp_path: Path
 ) -> None:
@@ -231,6 +262,7 @@ def test_clips_that_would_overwrite_each_other(
             "--set seed=1: goes with --config and a checkpoint",
         ),
         (("predict", "clip.mp4"), "--model absent: no such file or folder"),
+        (("predict", "clip.mp4", "--budget", "ten"), "Invalid value for '--budget'"),
         (("predict", "clip.mp4", "--set", "seed=1"), "--set seed=1: goes with --config and a checkpoint"),
         (("predict", "clip.mp4", "--device", "gpu"), "--device 'gpu': accepted are auto"),
         (("predict",), "Missing argument"),

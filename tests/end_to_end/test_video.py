@@ -88,10 +88,12 @@ def test_check_train_and_evaluate(
     found = json.loads(capsys.readouterr().out)
     assert found["mean_box_side"] == pytest.approx(metrics["mean_box_side"], rel=1e-4)
     # Not the measures: of two or three clips, rounding turns near-ties over.
-    rounded = {"mean_box_side", "steps", "pooled"}
+    rounded = {"mean_box_side", "steps", "pooled", "exits"}
     assert {key: found[key] for key in found.keys() - rounded} == {
         key: metrics[key] for key in metrics.keys() - rounded
     }
+    kind = "clips of the validation split" if "test" in miniature.labelled[2:] else "training clips without"
+    assert kind in found["exits"]["solved_on"] == metrics["exits"]["solved_on"]
     assert [step["gflops"] for step in found["steps"]] == [step["gflops"] for step in metrics["steps"]]
     before, after = (np.load(folder / "logits.npz") for folder in (run, again))
     # Batches and arithmetic are the same, the number of threads need not be.

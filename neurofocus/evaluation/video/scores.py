@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["VideoScores", "score_videos", "softmax"]
+__all__ = ["VideoScores", "multi_hot", "score_videos", "softmax"]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -110,12 +110,17 @@ def score_videos(
     probabilities = softmax(logits[places])
     return VideoScores(
         tuple(first),
-        _multi_hot([labels[place] for place in places], logits.shape[-1]),
+        multi_hot([labels[place] for place in places], logits.shape[-1]),
         probabilities if logits.ndim == 3 else probabilities.mean(1),
     )
 
 
-def _multi_hot(labels: Sequence[Sequence[int]], num_classes: int) -> Bools:
+def multi_hot(labels: Sequence[Sequence[int]], num_classes: int) -> Bools:
+    """Return which classes each video has, [N, K].
+
+    Raises:
+        ValueError: a label is no class.
+    """
     targets = np.zeros((len(labels), num_classes), dtype=np.bool_)
     for row, numbers in enumerate(labels):
         if numbers and not 0 <= min(numbers) <= max(numbers) < num_classes:

@@ -55,8 +55,9 @@ def summarise_videos(
         seed: of the bootstrap.
 
     Returns:
-        For the last step "pooled" (value, low and high of each measure), for every step "steps", and "baseline",
-        "chance", "n_videos", "absent_classes", "warnings", "interval".
+        For the last step "pooled" (value, low and high of each measure), for every step "steps" (of neighbours that
+        cost the same, only the last one has its interval), and "baseline", "chance", "n_videos", "absent_classes",
+        "warnings", "interval".
 
     Raises:
         ValueError: if the number of classes or steps differs.
@@ -66,7 +67,8 @@ def summarise_videos(
             f"{len(classes)} class names and {len(gflops)} costs for {scores.num_classes} classes and "
             f"{scores.num_steps} steps"
         )
-    steps = measure_steps(scores, names, seed=seed)
+    dearer = np.append(np.diff(gflops) > 0, True)
+    steps = measure_steps(scores, names, seed=seed, with_interval=dearer)
     absent = [classes[int(k)] for k in np.flatnonzero(~scores.targets.any(0))]
     warnings = _warnings(absent, len(classes), names)
     for line in warnings:
@@ -87,18 +89,32 @@ def summarise_videos(
 
 
 def measure_steps(
-    scores: VideoScores, names: Sequence[Measure], *, seed: int = 0
+    scores: VideoScores,
+    names: Sequence[Measure],
+    *,
+    seed: int = 0,
+    num_draws: int = _NUM_DRAWS,
+    with_interval: Bools | None = None,
 ) -> list[dict[str, dict[str, float]]]:
     """Return value, low and high of each measure after each exit step, [E].
 
     All steps see the same draws of videos.
+
+    Args:
+        scores: of all videos.
+        names: the measures.
+        seed: of the draws.
+        num_draws: of the bootstrap; mAP takes its time.
+        with_interval: which steps get low and high, [E]; none: all.
     """
     labels = scores.targets.argmax(1).tolist()
-    weights = bootstrap_weights(list(scores.cases), labels, seed=seed, num_draws=_NUM_DRAWS)
-    return [
-        {name: _with_interval(name, scores.targets, scores.probabilities[:, step], weights) for name in names}
-        for step in range(scores.num_steps)
-    ]
+    weights = bootstrap_weights(list(scores.cases), labels, seed=seed, num_draws=num_draws)
+    found = []
+    for step in range(scores.num_steps):
+        drawn = weights if with_interval is None or with_interval[step] else None
+        values = scores.probabilities[:, step]
+        found.append({str(name): _measured(name, scores.targets, values, drawn) for name in names})
+    return found
 
 
 def baselines(targets: Bools, names: Sequence[Measure]) -> dict[str, dict[str, Any]]:
@@ -126,8 +142,10 @@ def baselines(targets: Bools, names: Sequence[Measure]) -> dict[str, dict[str, A
     }
 
 
-def _with_interval(name: Measure, targets: Bools, values: Floats, weights: Floats) -> dict[str, float]:
+def _measured(name: Measure, targets: Bools, values: Floats, weights: Floats | None) -> dict[str, float]:
     value = _value(name, targets, values)
+    if weights is None:
+        return {"value": value}
     if name in ("map", "map_official"):
         draws = resampled_map(targets, values, weights, official=name == "map_official")
     else:

@@ -28,8 +28,8 @@ class ExplainedClip:
         crop: the part of a frame that the model sees.
         view_size: side of that part as the model sees it, pixels.
         glance: numbers of the frames that were glanced at [T].
-        weights: of the T equal parts of the clip that they stand for [T].
-        chosen: numbers of the frames that were looked at closely [F], increasing.
+        weights: of the T equal parts of the clip that they stand for [T]; None: they were not weighed.
+        chosen: numbers of the frames that were looked at closely [F], increasing; none where a glance was enough.
         boxes: (x_c, y_c, height, width) of the patches in the model's view, pixels [F, 4].
     """
 
@@ -42,7 +42,7 @@ class ExplainedClip:
     crop: Crop
     view_size: int
     glance: Ints
-    weights: Floats
+    weights: Floats | None
     chosen: Ints
     boxes: Floats
 

@@ -34,7 +34,7 @@ def write_clip_movie(path: Path, clip: ExplainedClip, *, strict: bool = False) -
 
     Every chosen frame stands still for a moment, darkened around its patch. A thin line shows what the model sees
     of a frame. The strip has a bar for the weight of each glance frame, a mark for each chosen one, and a line
-    that runs with the time.
+    that runs with the time. Where a glance was enough, no frame is chosen.
 
     Args:
         path: the MP4 to write.
@@ -158,14 +158,22 @@ def _inside(box: npt.NDArray[np.float64], height: int, width: int) -> npt.NDArra
 
 
 def _strip(clip: ExplainedClip, width: int) -> Image.Image:
-    """Return the bars of the frame weights, the tallest one full, and a mark under each chosen frame."""
+    """Return the bars of the frame weights, the tallest one full, and a mark under each chosen frame.
+
+    Where the frames were not weighed, each that was glanced at has a thin line instead.
+    """
     image = Image.new("RGB", (width, _STRIP), _PAPER)
     draw = ImageDraw.Draw(image)
     total, floor, room = clip.source.num_frames, _STRIP - 14, _STRIP - 20
-    part = (width - 2 * _MARGIN) / len(clip.weights)  # a weight stands for its part of the clip
-    for place, weight in enumerate(clip.weights / clip.weights.max()):
-        left = _MARGIN + place * part
-        draw.rectangle([left + 1, floor - room * float(weight), left + part - 1, floor], fill=_BAR)
+    part = (width - 2 * _MARGIN) / len(clip.glance)  # a weight stands for its part of the clip
+    if clip.weights is None:
+        for number in clip.glance:
+            x = _across(int(number), total, width)
+            draw.line([(x, floor - room), (x, floor)], _BAR, 1)
+    else:
+        for place, weight in enumerate(clip.weights / clip.weights.max()):
+            left = _MARGIN + place * part
+            draw.rectangle([left + 1, floor - room * float(weight), left + part - 1, floor], fill=_BAR)
     for number in clip.chosen:
         x = _across(int(number), total, width)
         draw.rectangle([x - 1, floor + 4, x + 1, floor + 10], fill=_BOX)

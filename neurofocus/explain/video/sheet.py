@@ -29,6 +29,8 @@ _BOX, _BAR, _INK, _ALARM = "#0072B2", "#a6adb5", "#1b1f24", "#b3261e"
 def write_clip_sheet(path: Path, clip: ExplainedClip) -> None:
     """Write the contact sheet PNG of one clip, 200 dots an inch on white.
 
+    Where a glance was enough, it shows the frames that were glanced at, with the part that the model sees.
+
     Args:
         path: the PNG to write.
         clip: what to show.
@@ -38,7 +40,8 @@ def write_clip_sheet(path: Path, clip: ExplainedClip) -> None:
     """
     from matplotlib.figure import Figure
 
-    shown = clip.source.read(clip.chosen.tolist(), size=ShortSide(_SHORT_SIDE))
+    numbers = clip.chosen if len(clip.chosen) else clip.glance
+    shown = clip.source.read(numbers.tolist(), size=ShortSide(_SHORT_SIDE))
     columns = min(_COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
     tile = (_WIDTH - 0.5) / columns * shown.shape[1] / shown.shape[2] + 0.22
@@ -59,10 +62,14 @@ def write_clip_sheet(path: Path, clip: ExplainedClip) -> None:
         wspace=0.04,
         hspace=0.16,
     )
-    corners = clip.corners(*shown.shape[1:3])
+    height_seen, width_seen = shown.shape[1:3]
+    if len(clip.chosen):
+        corners = clip.corners(height_seen, width_seen)
+    else:
+        corners = np.tile(clip.view(height_seen, width_seen), (len(numbers), 1))
     for place, (pixels, box) in enumerate(zip(shown, corners, strict=True)):
         axes = figure.add_subplot(grid[place // columns, place % columns])
-        _draw_frame(axes, pixels, box, clip.moment(int(clip.chosen[place])))
+        _draw_frame(axes, pixels, box, clip.moment(int(numbers[place])))
     with atomic_write(path) as temporary, warnings.catch_warnings(record=True) as caught:
         warnings.filterwarnings("always", "Glyph ")
         figure.savefig(temporary, format="png", facecolor="white", metadata={"Software": None})
@@ -105,22 +112,28 @@ def _write_head(figure: "Figure", clip: ExplainedClip, answers: Sequence[str]) -
 
 def _draw_weights(axes: "Axes", clip: ExplainedClip) -> None:
     total = clip.source.num_frames
-    part = total / len(clip.weights)  # a weight stands for its part of the clip
-    axes.bar((np.arange(len(clip.weights)) + 0.5) * part, clip.weights, width=0.9 * part, color=_BAR)
+    if clip.weights is None:
+        axes.vlines(clip.glance + 0.5, 0, 1, color=_BAR)
+        top, label, ticks = 1.0, "glanced at", []
+    else:
+        part = total / len(clip.weights)  # a weight stands for its part of the clip
+        axes.bar((np.arange(len(clip.weights)) + 0.5) * part, clip.weights, width=0.9 * part, color=_BAR)
+        top = float(clip.weights.max())
+        label, ticks = "frame weight", [0, round(top, 3)]
     axes.plot(
         clip.chosen + 0.5,
-        np.full(len(clip.chosen), -0.08 * clip.weights.max()),
+        np.full(len(clip.chosen), -0.08 * top),
         "^",
         color=_BOX,
         markersize=4,
         clip_on=False,
     )
     axes.set_xlim(0, total)
-    axes.set_ylim(0, 1.05 * clip.weights.max())
+    axes.set_ylim(0, 1.05 * top)
     axes.set_xticks([])
-    axes.set_yticks([0, round(float(clip.weights.max()), 3)])
+    axes.set_yticks(ticks)
     axes.tick_params(labelsize=7, colors=_INK)
-    axes.set_ylabel("frame weight", size=7, color=_INK)
+    axes.set_ylabel(label, size=7, color=_INK)
     axes.text(
         1,
         -0.2,

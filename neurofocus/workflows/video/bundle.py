@@ -1,7 +1,7 @@
 """A trained video model as a bundle, and what to predict with: a bundle, or a released checkpoint."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,17 @@ from neurofocus.ingest.video.class_names import read_class_file
 from neurofocus.model.build import Model
 from neurofocus.model.checkpoints import load_released
 from neurofocus.model.cost import measure_cost
+from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.bundle import BundleManifest, FoldEntry
 from neurofocus.schema.model import without_initial_weights
 from neurofocus.schema.run import RunConfig
 from neurofocus.training.state import TrainingState
 from neurofocus.workflows.bundle import pack_weights, read_bundle, save_bundle
 from neurofocus.workflows.video.evaluate import VideoEvaluation
+from neurofocus.workflows.video.exits import ClipExits, read_exits
 from neurofocus.workflows.video.source import VideoData
 
-__all__ = ["VideoModel", "load_video_model", "write_video_bundle"]
+__all__ = ["VideoModel", "able_to_stop", "load_video_model", "write_video_bundle"]
 
 _INTENDED_USE = "Research on video recognition. Not for decisions about people."
 
@@ -35,6 +37,7 @@ class VideoModel:
         classes: names in index order; empty: unknown, as a released checkpoint holds none.
         source: name and SHA-256 or file of the weights, for results.
         synthetic: whether it was trained on simulated videos.
+        exits: when clips may stop early; none: they never do.
     """
 
     model: Model
@@ -42,6 +45,7 @@ class VideoModel:
     classes: tuple[str, ...]
     source: dict[str, str]
     synthetic: bool = False
+    exits: ClipExits | None = None
 
 
 def write_video_bundle(
@@ -62,6 +66,8 @@ def write_video_bundle(
         found: its evaluation.
         record: what run.json holds.
     """
+    exits = found.exits
+    entry = FoldEntry(file="fold-1.safetensors", sha256="0" * 64, exits=exits.plan if exits else None)
     manifest = BundleManifest(
         name=data.spec.name,
         created=record["created"],
@@ -69,7 +75,7 @@ def write_video_bundle(
         intended_use=_INTENDED_USE,
         classes=data.classes,
         config=config.model_copy(update={"model": without_initial_weights(config.model)}),
-        folds=(FoldEntry(file="fold-1.safetensors", sha256="0" * 64),),
+        folds=(entry,),
         gflops_per_model=measure_cost(config.model).gflops,
         metrics={"pooled": found.metrics["pooled"], "split": found.metrics["split"]},
         provenance={
@@ -77,6 +83,7 @@ def write_video_bundle(
             "clips_sha256": data.digest(),
             "config_sha256": record["config_sha256"],
             "kept_epoch": state.best.epoch,
+            **({"exits": exits.model_dump(exclude={"plan"})} if exits else {}),
             **record["provenance"],
         },
     )
@@ -87,7 +94,12 @@ def write_video_bundle(
 
 
 def load_video_model(
-    source: Path, device: torch.device, *, config: RunConfig | None = None, classes: Path | None = None
+    source: Path,
+    device: torch.device,
+    *,
+    config: RunConfig | None = None,
+    classes: Path | None = None,
+    exits: Path | None = None,
 ) -> VideoModel:
     """Load a bundle folder, or a released checkpoint under a configuration.
 
@@ -96,11 +108,38 @@ def load_video_model(
         device: where to compute.
         config: of a checkpoint, which does not hold its own.
         classes: class file of a checkpoint.
+        exits: file of thresholds; none: those of the bundle, if there are any.
 
     Raises:
         BundleError: it is not there, damaged, of scans, or of another model.
-        ConfigError: a checkpoint without configuration, or a bundle with one.
+        ConfigError: a checkpoint without configuration, or a bundle with one; thresholds of another model.
     """
+    video = _load(source, device, config, classes)
+    return video if exits is None else replace(video, exits=read_exits(exits, video.model))
+
+
+def able_to_stop(
+    video: VideoModel, exits: ClipExits | None, *, option: str = "--budget"
+) -> tuple[UniAdaFocus, ClipExits]:
+    """Return a model and thresholds that clips can stop with.
+
+    Args:
+        video: the model.
+        exits: its thresholds.
+        option: that needs them.
+
+    Raises:
+        ConfigError: there are no thresholds.
+    """
+    if exits is None or not isinstance(video.model, UniAdaFocus):
+        raise ConfigError(
+            f"{option}: {video.source['name']} holds no exit thresholds; 'video evaluate --solve-exits SPLIT' solves them on "
+            "labelled clips that are not scored and writes exits.json, which --exits takes"
+        )
+    return video.model, exits
+
+
+def _load(source: Path, device: torch.device, config: RunConfig | None, classes: Path | None) -> VideoModel:
     if not source.exists():
         raise BundleError(
             f"--model {source}: no such file or folder; give the folder 'bundle' of a 'video train', or a checkpoint"
@@ -130,4 +169,6 @@ def _from_bundle(folder: Path, device: torch.device) -> VideoModel:
             f"{folder}: is a bundle for scans; use 'neurofocus predict', or give a bundle of 'video train'"
         )
     source = {"name": manifest.name, "created": manifest.created, "sha256": manifest.sha256}
-    return VideoModel(models[0], manifest.config, manifest.classes, source, manifest.synthetic)
+    plan = manifest.folds[0].exits
+    exits = ClipExits(plan=plan, **manifest.provenance["exits"]) if plan else None
+    return VideoModel(models[0], manifest.config, manifest.classes, source, manifest.synthetic, exits)

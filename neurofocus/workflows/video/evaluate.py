@@ -1,4 +1,7 @@
-"""``neurofocus video evaluate``: a benchmark's measures after every exit step, and accuracy against cost."""
+"""``neurofocus video evaluate``: a benchmark's measures after every exit step, and accuracy against cost.
+
+Every clip is run to the end; what conditional exits would give follows from that. To run with exits see ``budget``.
+"""
 
 import logging
 from collections.abc import Sequence
@@ -7,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from neurofocus.data.loaders import evaluation_loader
 from neurofocus.data.video.dataset import VideoDataset
 from neurofocus.errors import ConfigError, NeurofocusError
-from neurofocus.evaluation.curve import CurvePoint, curve_figure, curve_table
+from neurofocus.evaluation.curve import curve_figure, curve_table
 from neurofocus.evaluation.figures import LIGHT
 from neurofocus.evaluation.video.scores import VideoScores, score_videos
 from neurofocus.evaluation.video.summary import measure_names, summarise_videos
@@ -22,13 +26,23 @@ from neurofocus.model.cost import measure_cost
 from neurofocus.schema.run import RunConfig
 from neurofocus.tables import write_tsv
 from neurofocus.training.distributed import part
-from neurofocus.training.inference import CaseOutputs, predict_cases
+from neurofocus.training.inference import predict_cases
 from neurofocus.workflows.run_record import RUN_RECORD
 from neurofocus.workflows.video.digits import evidence_found
+from neurofocus.workflows.video.exit_curve import clock_points, compare_exits, curve_points
+from neurofocus.workflows.video.exits import ClipExits
 from neurofocus.workflows.video.flawed import FlawReport
 from neurofocus.workflows.video.source import VideoData
 
-__all__ = ["VideoEvaluation", "evaluate_videos", "require_output", "write_evaluation"]
+__all__ = [
+    "VideoEvaluation",
+    "circumstances",
+    "evaluate_videos",
+    "prediction_table",
+    "refuse_infinite",
+    "require_output",
+    "write_evaluation",
+]
 
 _LOGGER = logging.getLogger("neurofocus.workflows.video")
 _SHOWN_CLASSES = 5
@@ -42,16 +56,25 @@ class VideoEvaluation:
     Attributes:
         metrics: the content of metrics.json.
         predictions: one row a clip: clip_id, labels, predicted, probability, top5, gflops.
-        logits: of every exit step, [N, E, K] or [N, C, E, K] of C crops, in the order of ``predictions``.
+        logits: of every exit step, [N, E, K] or [N, C, E, K] of C crops, in the order of ``predictions``; none of
+            clips that were not run to the end.
+        exits: the thresholds that were compared; none: there are none.
     """
 
     metrics: dict[str, Any]
     predictions: pd.DataFrame
-    logits: np.ndarray[Any, np.dtype[np.float32]]
+    logits: np.ndarray[Any, np.dtype[np.float32]] | None
+    exits: ClipExits | None = None
 
 
 def evaluate_videos(
-    model: Model, data: VideoData, split: str, config: RunConfig, *, official_map: bool = False
+    model: Model,
+    data: VideoData,
+    split: str,
+    config: RunConfig,
+    *,
+    official_map: bool = False,
+    exits: ClipExits | None = None,
 ) -> VideoEvaluation:
     """Score a model on a split, with the crops of ``config.video``.
 
@@ -61,6 +84,7 @@ def evaluate_videos(
         split: which part is scored.
         config: the model's, with the test crops wanted.
         official_map: also the ActivityNet toolkit's interpolated mAP.
+        exits: thresholds to compare with random exits and fixed lengths.
 
     Raises:
         VideoError: the split has no labelled clips, or one cannot be read.
@@ -70,29 +94,36 @@ def evaluate_videos(
     loader = evaluation_loader(
         dataset, config.train.batch_size, num_workers=config.data.num_workers, part=part()
     )
-    outputs = predict_cases(model, loader)
+    order = config.exit.order if exits is None else exits.plan.order
+    outputs = predict_cases(model, loader, order=order)
     names = [clip.name for clip in dataset.clips]
     labels = [clip.labels for clip in dataset.clips]
-    if not outputs.logits.isfinite().all():
+    refuse_infinite(data, split, finite=bool(outputs.logits.isfinite().all()))
+    scores = score_videos(names, labels, outputs.logits.numpy())
+    gflops = [cost * config.video.test_crops for cost in _step_costs(config, scores.num_steps)]
+    measures = measure_names(scores.num_classes, data.spec.metric, official=official_map)
+    metrics = summarise_videos(scores, data.classes, gflops, measures, seed=config.seed)
+    metrics["mean_gflops"] = gflops[-1]
+    metrics["exits"] = None if exits is None else compare_exits(scores, gflops, exits, measures, config)
+    if data.spec.simulation == "digits":
+        metrics["evidence"] = evidence_found(data.root, split, outputs, names)
+    metrics |= circumstances(data, split, config, dataset)
+    metrics["mean_box_side"] = float(outputs.boxes[..., 2:].mean()) / config.model.frame_size
+    logits = outputs.logits.numpy().astype(np.float32)
+    return VideoEvaluation(metrics, prediction_table(scores, data.classes, gflops[-1]), logits, exits)
+
+
+def refuse_infinite(data: VideoData, split: str, *, finite: bool) -> None:
+    """Refuse answers that are not finite.
+
+    Raises:
+        NeurofocusError: they are not.
+    """
+    if not finite:
         raise NeurofocusError(
             f"{data.spec.name}: the model's answers to {split} clips are not finite; its training has diverged (lower "
             "train.learning_rates and train again), or its weights are damaged"
         )
-    scores = score_videos(names, labels, outputs.logits.numpy())
-    crops = config.video.test_crops
-    gflops = [cost * crops for cost in _step_costs(config, scores.num_steps)]
-    metrics = summarise_videos(
-        scores,
-        data.classes,
-        gflops,
-        measure_names(scores.num_classes, data.spec.metric, official=official_map),
-        seed=config.seed,
-    )
-    if data.spec.simulation == "digits":
-        metrics["evidence"] = evidence_found(data.root, split, outputs, names)
-    metrics |= _circumstances(data, split, config, dataset, outputs)
-    logits = outputs.logits.numpy().astype(np.float32)
-    return VideoEvaluation(metrics, _predictions(scores, data.classes, gflops[-1]), logits)
 
 
 def require_output(out: Path) -> None:
@@ -110,7 +141,15 @@ def require_output(out: Path) -> None:
 
 
 def write_evaluation(out: Path, found: VideoEvaluation) -> dict[str, Path]:
-    """Write predictions.tsv, logits.npz, metrics.json and the accuracy-GFLOPs curve; return the files by kind."""
+    """Write predictions.tsv, logits.npz, metrics.json and the accuracy-GFLOPs curve; return the files by kind.
+
+    Of clips that stopped early there are budget_predictions.tsv and budget_metrics.json only.
+    """
+    if found.logits is None:
+        files = {"predictions": out / "budget_predictions.tsv", "metrics": out / "budget_metrics.json"}
+        write_tsv(files["predictions"], found.predictions)
+        write_json(files["metrics"], found.metrics)
+        return files
     files = {
         kind: out / name
         for kind, name in (
@@ -127,12 +166,26 @@ def write_evaluation(out: Path, found: VideoEvaluation) -> dict[str, Path]:
             stream, logits=found.logits, clip_id=found.predictions["clip_id"].to_numpy(dtype=str)
         )
     measure = found.metrics["judged_by"]
-    points = _curve(found.metrics["steps"], measure)
+    points = curve_points(found.metrics, measure)
     with atomic_write(files["curve table"]) as temporary:
         curve_table(points, measure).to_csv(temporary, index=False)
     note = f"SYNTHETIC videos ({found.metrics['dataset']})" if found.metrics["synthetic"] else ""
     write_bytes(files["curve"], curve_figure(points, measure, LIGHT, note=note))
+    if found.metrics["exits"] and "seconds" in found.metrics["exits"]:
+        files |= _write_clock(out, found.metrics, note)
     write_json(files["metrics"], found.metrics)
+    return files
+
+
+def _write_clock(out: Path, metrics: dict[str, Any], note: str) -> dict[str, Path]:
+    """Write accuracy against measured seconds; return the files by kind."""
+    files = {"seconds table": out / "seconds.csv", "seconds": out / "seconds.png"}
+    measure, clock = metrics["judged_by"], metrics["exits"]["seconds"]
+    points = clock_points(metrics, measure)
+    with atomic_write(files["seconds table"]) as temporary:
+        curve_table(points, measure).rename(columns={"gflops": "seconds"}).to_csv(temporary, index=False)
+    words = f"model only, batch {clock['batch_size']}, {clock['device']}"
+    write_bytes(files["seconds"], curve_figure(points, measure, LIGHT, clock=words, note=note))
     return files
 
 
@@ -143,9 +196,7 @@ def _step_costs(config: RunConfig, steps: int) -> Sequence[float]:
     return costs
 
 
-def _circumstances(
-    data: VideoData, split: str, config: RunConfig, dataset: VideoDataset, outputs: CaseOutputs
-) -> dict[str, Any]:
+def circumstances(data: VideoData, split: str, config: RunConfig, dataset: VideoDataset) -> dict[str, Any]:
     """Return what a reader of the figures must know besides them."""
     return {
         "dataset": data.spec.name,
@@ -159,11 +210,19 @@ def _circumstances(
         "flawed_clips": FlawReport(dataset).tell(),
         "list_format": data.table.source.format,
         "class_rule": data.table.source.class_rule,
-        "mean_box_side": float(outputs.boxes[..., 2:].mean()) / config.model.frame_size,
     }
 
 
-def _predictions(scores: VideoScores, classes: Sequence[str], gflops: float) -> pd.DataFrame:
+def prediction_table(
+    scores: VideoScores, classes: Sequence[str], gflops: float | npt.NDArray[np.float64]
+) -> pd.DataFrame:
+    """Return one row a clip, of the last step.
+
+    Args:
+        scores: of all clips.
+        classes: [K] names.
+        gflops: what an answer cost, of all clips or of each, [N].
+    """
     last = scores.probabilities[:, -1]
     order = np.argsort(-last, axis=1, kind="stable")[:, :_SHOWN_CLASSES].tolist()
     return pd.DataFrame(
@@ -176,14 +235,3 @@ def _predictions(scores: VideoScores, classes: Sequence[str], gflops: float) -> 
             "gflops": gflops,
         }
     )
-
-
-def _curve(steps: Sequence[dict[str, Any]], measure: str) -> list[CurvePoint]:
-    """Return one point a cost: of steps that cost the same, the last one knows the most."""
-    by_cost = {step["gflops"]: step for step in steps}
-    return [
-        CurvePoint(
-            "every video to the same step", cost, *(step[measure][key] for key in ("value", "low", "high"))
-        )
-        for cost, step in by_cost.items()
-    ]

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from neurofocus import __version__
 from neurofocus.data.video.augment import evaluation_crops
@@ -19,10 +18,8 @@ from neurofocus.explain.video.clip import ExplainedClip
 from neurofocus.explain.video.movie import write_clip_movie
 from neurofocus.explain.video.sheet import write_clip_sheet
 from neurofocus.files import all_or_none, write_json
-from neurofocus.model.cost import measure_cost
-from neurofocus.model.outputs import ModelOutput
-from neurofocus.training.inference import evaluating
 from neurofocus.workflows.video.bundle import VideoModel
+from neurofocus.workflows.video.look import Look, look_closely, look_within
 
 __all__ = ["ClipPrediction", "clip_stem", "predict_clip"]
 
@@ -44,9 +41,19 @@ class ClipPrediction:
     def summary_lines(self) -> list[str]:
         """Return the few lines a person reads."""
         shown = ", ".join(f"{entry['class']} {entry['probability']:.3f}" for entry in self.document["top"])
-        lines = [f"{self.document['clip']}: {shown}  ({self.document['gflops']:.4g} GFLOPs)"]
+        lines = [f"{self.document['clip']}: {shown}  ({self.document['gflops']:.4g} GFLOPs{self._stop()})"]
         lines += [f"  warning: {line}" for line in self.document["warnings"]]
         return lines + [f"  {kind:<10} {path}" for kind, path in self.files.items()]
+
+    def _stop(self) -> str:
+        """Say where the model stopped, if it had a budget."""
+        stop = self.document.get("exits")
+        if stop is None:
+            return ""
+        number = stop["focus_frames"]
+        looked = f"{number} focus frame{'s' if number > 1 else ''}" if number else "the glance"
+        expected = "{top1:.3f} at {gflops:.4g} GFLOPs".format(**stop["expected"])
+        return f" of {stop['full_gflops']:.2f}, after {looked}; expected accuracy {expected}"
 
 
 def clip_stem(path: Path) -> str:
@@ -56,7 +63,13 @@ def clip_stem(path: Path) -> str:
 
 
 def predict_clip(
-    path: Path, video: VideoModel, *, out: Path | None, top: int = 5, strict: bool = False
+    path: Path,
+    video: VideoModel,
+    *,
+    out: Path | None,
+    top: int = 5,
+    strict: bool = False,
+    budget: float | None = None,
 ) -> ClipPrediction:
     """Predict one clip: a video file or a folder of frames.
 
@@ -66,69 +79,67 @@ def predict_clip(
         out: where the files go; none: nothing is written.
         top: how many classes are named.
         strict: refuse a damaged file instead of naming its damage.
+        budget: mean cost of a clip, 1e9 multiply-adds; the model stops when it is sure enough for that.
 
     Raises:
         VideoError: the clip cannot be read.
+        ConfigError: the budget cannot be kept.
     """
     with open_video(path, strict=strict) as source:
         one_crop = video.config.video.model_copy(update={"test_crops": 1})
         video = replace(video, config=video.config.model_copy(update={"video": one_crop}))
         frames, glance_frames, chosen = evaluation_clip(source, one_crop, video.config.model)
-        output = _run(video, frames, glance_frames)
-        clip = _explained(clip_stem(path), source, video, output, chosen, top)
+        if budget is None:
+            look = look_closely(video, frames, glance_frames)
+        else:
+            look = look_within(video, frames, glance_frames, budget)
+        clip = _explained(clip_stem(path), source, video, look, chosen, top)
         if out is None:
-            return ClipPrediction(_document(clip, source, video), {})
-        return _write(out, clip, source, video, strict=strict)
-
-
-def _run(video: VideoModel, frames: torch.Tensor, glance_frames: torch.Tensor | None) -> ModelOutput:
-    device = next(video.model.parameters()).device
-    streams = [stream.unsqueeze(0).to(device) for stream in (frames, glance_frames) if stream is not None]
-    with evaluating(video.model):
-        output: ModelOutput = video.model(*streams)
-    return output
+            return ClipPrediction(_document(clip, source, video, look), {})
+        return _write(out, clip, source, video, look, strict=strict)
 
 
 def _explained(
     title: str,
     source: FrameSource,
     video: VideoModel,
-    output: ModelOutput,
+    look: Look,
     chosen: StreamIndices,
     top: int,
 ) -> ExplainedClip:
     model = video.config.model
-    probabilities = output.logits[0, -1].double().softmax(-1).cpu().numpy()
-    order = np.argsort(-probabilities, kind="stable")[:top].tolist()
+    order = np.argsort(-look.probabilities, kind="stable")[:top].tolist()
     names = video.classes or tuple(f"class {number}" for number in range(model.num_classes))
     group = model.num_frames // model.num_glance_frames
     glance = chosen.frames[group // 2 :: group] if chosen.glance is None else chosen.glance
     timed = isinstance(source, VideoFile)
     return ExplainedClip(
         title=title,
-        answers=tuple((names[k], float(probabilities[k])) for k in order),
-        gflops=measure_cost(model).gflops,
+        answers=tuple((names[k], float(look.probabilities[k])) for k in order),
+        gflops=look.gflops,
         notes=(_SYNTHETIC,) if video.synthetic else (),
         source=source,
         seconds=source.timestamps(range(source.num_frames)) if timed else None,
         crop=evaluation_crops(source.frame_size, model.frame_size, video.config.video)[0],
         view_size=model.frame_size,
         glance=glance,
-        weights=output.frame_weights[0].double().cpu().numpy(),
-        chosen=chosen.frames[output.frame_indices[0].cpu().numpy()],
-        boxes=output.boxes[0].double().cpu().numpy(),
+        weights=look.weights,
+        chosen=chosen.frames[look.frames],
+        boxes=look.boxes,
     )
 
 
-def _document(clip: ExplainedClip, source: FrameSource, video: VideoModel) -> dict[str, Any]:
+def _document(clip: ExplainedClip, source: FrameSource, video: VideoModel, look: Look) -> dict[str, Any]:
     """Return the content of STEM_prediction.json; boxes are in pixels of the stored frame."""
     height, width = source.frame_size
     rows = zip(clip.chosen.tolist(), clip.corners(height, width).tolist(), strict=True)
+    weights = [None] * len(clip.glance) if clip.weights is None else clip.weights.tolist()
     return {
         "clip": clip.title,
         "top": [{"class": name, "probability": value} for name, value in clip.answers],
         "gflops": clip.gflops,
         "gflops_unit": "1e9 multiply-adds",
+        **({} if look.exits is None else {"exits": look.exits}),
         "frames": [
             {
                 "frame": number,
@@ -138,8 +149,8 @@ def _document(clip: ExplainedClip, source: FrameSource, video: VideoModel) -> di
             for number, box in rows
         ],
         "glance": [
-            {"frame": int(number), "weight": float(weight)}
-            for number, weight in zip(clip.glance, clip.weights, strict=True)
+            {"frame": int(number), "weight": weight}
+            for number, weight in zip(clip.glance, weights, strict=True)
         ],
         "frame_size": [height, width],
         "num_frames": source.num_frames,
@@ -151,7 +162,7 @@ def _document(clip: ExplainedClip, source: FrameSource, video: VideoModel) -> di
 
 
 def _write(
-    out: Path, clip: ExplainedClip, source: FrameSource, video: VideoModel, *, strict: bool
+    out: Path, clip: ExplainedClip, source: FrameSource, video: VideoModel, look: Look, *, strict: bool
 ) -> ClipPrediction:
     files = {
         "prediction": out / f"{clip.title}_prediction.json",
@@ -161,7 +172,7 @@ def _write(
     with all_or_none(files.values(), files["prediction"]):
         left_out = write_clip_movie(files["movie"], clip, strict=strict)
         write_clip_sheet(files["sheet"], clip)
-        document = _document(clip, source, video)  # now all damage of the file has been met
+        document = _document(clip, source, video, look)  # now all damage of the file has been met
         if left_out:
             document["warnings"].append(
                 f"{left_out} frames cannot be decoded; the answer did not need them, the movie is without them"

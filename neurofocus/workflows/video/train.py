@@ -32,6 +32,7 @@ from neurofocus.workflows.run_record import config_hash, open_run
 from neurofocus.workflows.video.bundle import write_video_bundle
 from neurofocus.workflows.video.digits import pretrain_on_stills
 from neurofocus.workflows.video.evaluate import VideoEvaluation, evaluate_videos, write_evaluation
+from neurofocus.workflows.video.exits import exits_after_training
 from neurofocus.workflows.video.flawed import FlawReport
 from neurofocus.workflows.video.source import VideoData
 
@@ -89,7 +90,7 @@ def train_videos(
 
     A split of its own chooses the epoch where the data set has one beside the scored split; else the held-out share
     ``video.validation_fraction`` of the training clips; else the last epoch is kept, as in the paper. The scored split
-    chooses nothing.
+    chooses nothing, exit thresholds neither.
 
     Args:
         config: as ``fitted`` returns it.
@@ -133,7 +134,8 @@ def _train(
         job = _job(config, data, out, {**identity, "threads": threads, "used": used})
         state = train_fold(model, job, saved)
         model.load_state_dict(state.best_weights)
-        return state, evaluate_videos(model, data, data.scored_split, config)
+        exits = exits_after_training(model, data, config)
+        return state, evaluate_videos(model, data, data.scored_split, config, exits=exits)
 
 
 def _job(config: RunConfig, data: VideoData, out: Path, identity: dict[str, Any]) -> FoldTraining:

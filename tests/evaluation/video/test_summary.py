@@ -52,6 +52,16 @@ def test_every_step_has_values_within_their_intervals() -> None:
     json.dumps(found, allow_nan=False)
 
 
+def test_of_steps_that_cost_the_same_the_last_has_an_interval() -> None:
+    scores = draw(skill=(0.5, 1.0, 2.0, 3.0))
+    found = summarise_videos(scores, list("ABCDEFGH"), [1.0, 1.0, 1.0, 2.0], ["top1", "map"])
+    alone = measure_steps(scores, ["top1", "map"])
+    for place, row in enumerate(found["steps"]):
+        for name in ("top1", "map"):
+            kept = alone[place][name] if place >= 2 else {"value": alone[place][name]["value"]}
+            assert row[name] == kept
+
+
 def test_the_result_does_not_depend_on_the_order_of_videos() -> None:
     scores = draw()
     order = np.random.default_rng(5).permutation(80)

@@ -37,6 +37,22 @@ def test_every_frame_once_and_chosen_ones_for_a_moment(shown: list[Pixels]) -> N
     assert with_box == [*range(4, 15), *range(30, 41)]
 
 
+def test_a_glance_that_was_enough(path: Path, tmp_path: Path) -> None:
+    """No frame stands still or has a box; each frame that was glanced at has a line in the strip."""
+    clip = explained(path, chosen=np.zeros(0, np.int64), boxes=np.zeros((0, 4)), weights=None)
+    with clip.source:
+        write_clip_movie(tmp_path / "movie.mp4", clip)
+    shown = decoded(tmp_path / "movie.mp4")
+    assert len(shown) == 30
+    assert not any((blue(image).sum() > 100) for image in shown)
+    strip = shown[0][-STRIP:].astype(int).max(-1)
+    columns = np.flatnonzero(strip[20:40].mean(0) > 60)
+    for number in clip.glance:
+        assert np.abs(columns - (6 + (number + 0.5) / 30 * 468)).min() < 2
+    far = [column for column in columns if np.abs(clip.glance + 0.5 - (column - 6) / 468 * 30).min() > 0.3]
+    assert max(far, default=0) < 20  # the line of the time, which starts at the left
+
+
 @pytest.mark.parametrize(
     ("place", "box"),
     [

@@ -80,6 +80,23 @@ def test_letters_without_a_glyph_are_told_in_a_line(
     ]
 
 
+def test_a_glance_that_was_enough(path: Path, tmp_path: Path) -> None:
+    """The three frames that were glanced at, each with the part that the model sees: no patch, no weight."""
+    clip = explained(path, chosen=np.zeros(0, np.int64), boxes=np.zeros((0, 4)), weights=None)
+    write_clip_sheet(tmp_path / "sheet.png", clip)
+    with Image.open(tmp_path / "sheet.png") as image:
+        assert image.height == pytest.approx(200 * (1.75 + 11.5 / 3 * 90 / 120 + 0.22 + 0.1), abs=2)
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    box = np.abs(pixels - (0x00, 0x72, 0xB2)).max(-1) < 10
+    row = box[pixels.shape[0] - 300]  # a line across the tiles crosses two sides of every view
+    sides = np.flatnonzero(np.diff(row.astype(int)) == 1)
+    assert len(sides) == 6
+    tile = (sides[2:] - sides[:-2]).mean()
+    assert (sides[1::2] - sides[::2]).mean() / tile == pytest.approx(
+        32 / 48 / 1.04, abs=0.02
+    )  # of 48 columns read
+
+
 def test_the_same_sheet_twice_is_the_same_file(path: Path, tmp_path: Path) -> None:
     for name in "ab":
         write_clip_sheet(tmp_path / f"{name}.png", explained(path))

@@ -11,16 +11,19 @@ import torch
 from data.video.clips import decoded, picture, write_audio, write_folder, write_video
 from PIL import Image
 from torch import Tensor, nn
+from workflows.video.exit_models import CLASSES, model_of, settings_of
 from workflows.video.tiny_video import SMALL, small_config
 
-from neurofocus.errors import BundleError, VideoError
+from neurofocus.errors import BundleError, ConfigError, VideoError
 from neurofocus.model.build import Model, build_model
 from neurofocus.model.cost import measure_cost
 from neurofocus.model.outputs import ModelOutput
+from neurofocus.schema.early_exit import ExitLadder, ExitPlan, ExitRule
 from neurofocus.schema.load import load_run_config
 from neurofocus.workflows.predict import load_for_prediction
 from neurofocus.workflows.video import predict as module
 from neurofocus.workflows.video.bundle import VideoModel, load_video_model
+from neurofocus.workflows.video.exits import ClipExits
 from neurofocus.workflows.video.predict import clip_stem, predict_clip
 from neurofocus.workflows.video.train import VideoRun
 
@@ -265,3 +268,99 @@ def test_pictures_are_of_the_clip(tmp_path: Path) -> None:
     for bit in range(8):
         x = (2 * bit + 1) * 480 // 16
         assert (shown[90, x].mean() > 128) == bool(7 >> bit & 1)
+
+
+@pytest.fixture(scope="module")
+def stopping(tmp_path_factory: pytest.TempPathFactory) -> VideoModel:
+    """A model of three focus frames by weight, with thresholds at which nobody, or everybody, stops."""
+    config = settings_of("frames by weight")
+    model = model_of(config)
+    costs = measure_cost(config.model).exit_gflops[2:]
+    never, always = (-1.0,) * 3, (9.0,) * 3
+    plan = ExitPlan(
+        criterion="entropy",
+        order="weight",
+        ladder=ExitLadder(steps=(2, 3, 4, 5), gflops=costs),
+        rules=(
+            ExitRule(thresholds=never, gflops=costs[3], accuracy=0.75),
+            ExitRule(thresholds=(-1.0, 9.0, 9.0), gflops=costs[1], accuracy=0.5),
+            ExitRule(thresholds=always, gflops=costs[0], accuracy=0.25),
+        ),
+    )
+    return VideoModel(
+        model,
+        config,
+        CLASSES,
+        {"name": "stops"},
+        exits=ClipExits(plan=plan, split="validation", solved_on="400 clips"),
+    )
+
+
+def test_a_budget_for_everything_is_no_budget(stopping: VideoModel, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "clip.mp4")
+    whole = predict_clip(path, stopping, out=None, top=7).document
+    found = predict_clip(path, stopping, out=None, top=7, budget=9.0).document
+    stop = found.pop("exits")
+    assert (stop["exit_step"], stop["last_step"], stop["focus_frames"]) == (6, 6, 3)
+    assert (stop["budget"], stop["gflops_spent"]) == (9.0, whole["gflops"])
+    assert stop["expected"] == {"gflops": pytest.approx(whole["gflops"]), "top1": 0.75, "from": "400 clips"}
+    for key in ("top", "frames", "glance"):
+        for one, other in zip(whole.pop(key), found.pop(key), strict=True):
+            assert one == {
+                name: pytest.approx(value, abs=1e-2 if isinstance(value, list) else 1e-6)
+                if not isinstance(value, str)
+                else value
+                for name, value in other.items()
+            }
+    assert found == whole
+
+
+def test_a_clip_that_stops_after_one_frame(stopping: VideoModel, tmp_path: Path) -> None:
+    """Of the three focus frames the heaviest is looked at; the answer is the model's after it."""
+    path = write_video(tmp_path / "clip.mp4", frames=36)
+    costs = measure_cost(stopping.config.model).exit_gflops
+    whole = predict_clip(path, stopping, out=None).document
+    found = predict_clip(path, stopping, out=tmp_path / "out", budget=costs[3], top=1)
+    document = found.document
+    assert document["gflops"] == pytest.approx(costs[3])
+    assert (document["exits"]["exit_step"], document["exits"]["focus_frames"]) == (4, 1)
+    (frame,) = document["frames"]
+    weights = {entry["frame"]: entry["weight"] for entry in whole["glance"]}
+    nearest = {
+        entry["frame"]: weights[min(weights, key=lambda number: abs(number - entry["frame"]))]
+        for entry in whole["frames"]
+    }
+    assert frame["frame"] == max(nearest, key=lambda number: (nearest[number], -number))
+    assert frame in whole["frames"]
+    (line, *_) = found.summary_lines()
+    assert line.endswith(
+        f"({costs[3]:.4g} GFLOPs of {costs[5]:.4g}, after 1 focus frame; expected accuracy 0.500 at {costs[3]:.4g} GFLOPs)"
+    )
+    assert all(file.exists() for file in found.files.values())
+
+
+def test_a_glance_that_is_enough(stopping: VideoModel, tmp_path: Path) -> None:
+    """No frame is looked at closely nor weighed; the pictures show what was glanced at."""
+    path = write_video(tmp_path / "clip.mp4", frames=36)
+    costs = measure_cost(stopping.config.model).exit_gflops
+    found = predict_clip(path, stopping, out=tmp_path / "out", budget=costs[2])
+    document = found.document
+    assert document["gflops"] == pytest.approx(costs[2])
+    assert document["exits"]["expected"]["top1"] == 0.25
+    assert (document["exits"]["exit_step"], document["frames"]) == (3, [])
+    assert document["glance"] == [{"frame": number, "weight": None} for number in (9, 21, 33)]
+    assert "after the glance" in found.summary_lines()[0]
+    movie = decoded(found.files["movie"])
+    assert len(movie) == 36  # no frame is held
+    with Image.open(found.files["sheet"]) as image:
+        assert image.width == 2400
+    assert json.loads(found.files["prediction"].read_text(encoding="utf-8")) == document
+
+
+def test_budgets_that_cannot_be_kept(stopping: VideoModel, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "clip.mp4")
+    with pytest.raises(ConfigError, match=r"--budget 1e-06: below the cheapest exit; give "):
+        predict_clip(path, stopping, out=tmp_path / "out", budget=1e-6)
+    with pytest.raises(ConfigError, match="--budget: by hand holds no exit thresholds"):
+        predict_clip(path, fixed(), out=tmp_path / "out", budget=1.0)
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,154 @@
+"""Real clips through the exit runner: the same clips in several ways, decoded once, with the model's seconds."""
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice, tee
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import DataLoader
+
+from neurofocus.data.dataset import Batch
+from neurofocus.early_exit.runner import ExitAnswer, run_with_exits
+from neurofocus.inference.torch_stages import CaseFrames, CaseState, TorchStages
+from neurofocus.model.uni_adafocus import UniAdaFocus
+from neurofocus.schema.early_exit import ExitLadder, ExitPlan, ExitRule
+from neurofocus.training.inference import evaluating
+
+__all__ = ["ExitRun", "Way", "run_ways", "stop_at"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to run clips: where they may stop, and when they do."""
+
+    plan: ExitPlan
+    rule: ExitRule
+
+
+@dataclass(frozen=True)
+class ExitRun:
+    """What came of N clips, in the order of the data set.
+
+    Attributes:
+        steps: the model's exit step at which each stopped, [N].
+        probabilities: its answers, [N, K].
+        gflops: what they cost, [N].
+        seconds: of the model, a clip; without reading and decoding.
+    """
+
+    steps: Ints
+    probabilities: Floats
+    gflops: Floats
+    seconds: float
+
+
+def stop_at(plan: ExitPlan, place: int) -> Way:
+    """Return the way in which every clip goes on to the same step of the ladder, in one go."""
+    ladder = ExitLadder(steps=(plan.ladder.steps[place],), gflops=(plan.ladder.gflops[place],))
+    rule = ExitRule(thresholds=(), gflops=ladder.gflops[0], accuracy=0.0)  # nobody expects anything of it
+    return Way(plan.model_copy(update={"ladder": ladder, "rules": (rule,)}), rule)
+
+
+def run_ways(
+    model: UniAdaFocus, loader: DataLoader[Batch], ways: Sequence[Way], *, batch_size: int
+) -> list[ExitRun]:
+    """Run the same clips in several ways, which take turns, so that a busy machine slows all of them alike.
+
+    Every clip is decoded once. The first batch is run before the clocks start.
+
+    Args:
+        model: on its device.
+        loader: of the clips, in order.
+        ways: at least one.
+        batch_size: clips that are live at a time, in each way.
+    """
+    with evaluating(model):
+        cases = _cases(loader)
+        first = list(islice(cases, batch_size))
+        if len(ways) > 1:
+            for way in ways:
+                deque(_answers(_TimedStages(model, order=way.plan.order), first, way, batch_size), maxlen=0)
+        stages = [_TimedStages(model, order=way.plan.order) for way in ways]
+        sources = tee(chain(first, cases), len(ways))
+        del first
+        runs = [
+            _answers(stage, source, way, batch_size)
+            for stage, source, way in zip(stages, sources, ways, strict=True)
+        ]
+        del sources
+        # One answer of each way at a time: none reads further ahead than a batch, so few clips are kept.
+        answers = list(zip(*runs, strict=True))
+    columns = zip(*answers, strict=True)
+    return [_result(own, stage.seconds) for own, stage in zip(columns, stages, strict=True)]
+
+
+def _result(answers: Sequence[ExitAnswer], seconds: float) -> ExitRun:
+    ordered = sorted(answers, key=lambda answer: answer.index)
+    return ExitRun(
+        steps=np.array([answer.step for answer in ordered]),
+        probabilities=np.stack([answer.probabilities for answer in ordered]),
+        gflops=np.array([answer.gflops for answer in ordered]),
+        seconds=seconds / len(ordered),
+    )
+
+
+class _TimedStages(TorchStages):
+    """Stages that know how long they took.
+
+    Attributes:
+        seconds: so far, with the way to the model's device and back.
+    """
+
+    def __init__(self, model: UniAdaFocus, *, order: Literal["time", "weight"]) -> None:
+        super().__init__(model, order=order)
+        self.seconds = 0.0
+
+    def glance(self, cases: Sequence[CaseFrames]) -> list[CaseState]:
+        start = self._now()
+        found = super().glance(cases)
+        self.seconds += self._now() - start
+        return found
+
+    def glance_probabilities(self, states: Sequence[CaseState]) -> Floats:
+        start = self._now()
+        found = super().glance_probabilities(states)
+        self.seconds += self._now() - start
+        return found
+
+    def focus(self, states: Sequence[CaseState], steps: Sequence[int]) -> Floats:
+        start = self._now()
+        found = super().focus(states, steps)
+        self.seconds += self._now() - start
+        return found
+
+    def _now(self) -> float:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return time.perf_counter()
+
+
+def _answers(
+    stages: TorchStages, cases: Iterable[CaseFrames], way: Way, batch_size: int
+) -> Iterator[ExitAnswer]:
+    return run_with_exits(stages, cases, way.plan, way.rule, batch_size=batch_size)
+
+
+def _cases(loader: DataLoader[Batch]) -> Iterator[CaseFrames]:
+    """Yield the clips one by one; workers decode the next ones meanwhile."""
+    for batch in loader:
+        frames, glances = batch["frames"], batch.get("glance_frames")
+        for place in range(len(frames)):
+            glance = None if glances is None else _crops(glances[place])
+            yield CaseFrames(_crops(frames[place]), glance)
+
+
+def _crops(frames: torch.Tensor) -> torch.Tensor:
+    return frames if frames.dim() == 5 else frames.unsqueeze(0)
