@@ -48,7 +48,13 @@ class FastEncoder(Encoder):
                 self(torch.zeros(clips * num_frames, *shape), num_frames)
 
     def forward(self, images: Tensor, num_frames: int = 1) -> Tensor:
-        """Return the maps [N, D, h/stride, w/stride] in float32; see `Encoder.forward`."""
+        """Return the maps [N, D, h/stride, w/stride] in float32; see `Encoder.forward`.
+
+        Raises:
+            ValueError: gradients of the images are wanted; a packed convolution has none.
+        """
+        if images.requires_grad and torch.is_grad_enabled():
+            raise ValueError("a fast encoder has no gradients; use the model that it was made from")
         if self.frames_per_call is None:
             return self._maps(images, num_frames)
         clip = num_frames if self.mixes_frames else 1

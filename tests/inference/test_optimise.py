@@ -141,6 +141,13 @@ def test_models_in_training_are_refused() -> None:
         optimised(copy.deepcopy(lively("compact")).train())
 
 
+def test_gradients_are_refused() -> None:
+    model = lively("compact")
+    frames = videos(model, 1)[0].requires_grad_()
+    with pytest.raises(ValueError, match="has no gradients"):
+        optimised(model)(frames)
+
+
 def test_settings_that_exclude_each_other_are_refused() -> None:
     with pytest.raises(ValueError, match="packed true needs fold true"):
         InferenceSettings(fold=False)
