@@ -148,7 +148,7 @@ def _budget_lines(exits: Mapping[str, Any]) -> list[str]:
     )
     lines = [
         f"budget             {exits['budget']:g} GFLOPs a video",
-        f"expected           {expected['gflops']:.3f} GFLOPs, top1 {expected['top1']:.4f}  ({exits['solved_on']})",
+        f"expected           {expected['gflops']:.4g} GFLOPs, top1 {expected['top1']:.4f}  ({exits['solved_on']})",
         f"stopped at step    {shares}",
     ]
     if seconds := exits.get("seconds"):

@@ -53,7 +53,7 @@ class ClipPrediction:
         number = stop["focus_frames"]
         looked = f"{number} focus frame{'s' if number > 1 else ''}" if number else "the glance"
         expected = "{top1:.3f} at {gflops:.4g} GFLOPs".format(**stop["expected"])
-        return f" of {stop['full_gflops']:.2f}, after {looked}; expected accuracy {expected}"
+        return f" of {stop['full_gflops']:.4g}, after {looked}; expected accuracy {expected}"
 
 
 def clip_stem(path: Path) -> str:
