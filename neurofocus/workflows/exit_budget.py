@@ -84,7 +84,7 @@ class BudgetedAnswer:
             "fold_models": [
                 {
                     "fold_model": number,
-                    "exit_step": answer.step,
+                    "exit_step": answer.step + 1,
                     "focus_frames": look.focus_frames,
                     "gflops": answer.gflops,
                     "expected": {"gflops": rule.gflops, "balanced_accuracy": rule.accuracy},

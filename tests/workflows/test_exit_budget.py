@@ -101,7 +101,7 @@ def test_the_document_says_what_was_spent(half: Prediction, bundle: ModelBundle)
     document = json.loads(half.files["prediction"].read_text(encoding="utf-8"))
     exits = document["exits"]
     assert exits["budget"] == 1.0
-    assert [each["exit_step"] for each in exits["fold_models"]] == [4, 3]
+    assert [each["exit_step"] for each in exits["fold_models"]] == [5, 4]
     assert [each["focus_frames"] for each in exits["fold_models"]] == [1, 0]
     assert [each["gflops"] for each in exits["fold_models"]] == pytest.approx([costs[4], costs[3]])
     assert exits["gflops_spent"] == document["gflops"] == pytest.approx(costs[4] + costs[3])
