@@ -81,9 +81,7 @@ def build(name: str) -> UniAdaFocus:
         if isinstance(module, nn.Linear):
             module.weight.data *= 4  # untrained answers would hardly differ
         if isinstance(module, _BatchNorm):
-            module.momentum = (
-                0.5  # one pass moves the statistics half of the way: channels without variance stay tame
-            )
+            module.momentum = 0.5  # one pass moves them half of the way: channels without variance stay tame
     with torch.no_grad():
         model(*videos(model))
     return model.eval()
