@@ -6,6 +6,10 @@ Tests only read what these fixtures return.
 
 import logging
 import os
+
+# Before torch is loaded: two workers with two threads each would spend the cores on waiting for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path

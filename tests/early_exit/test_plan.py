@@ -89,23 +89,27 @@ def test_better_than_chance_on_other_cases(solver: Solver) -> None:
         assert right[rows, steps].mean() > right[rows, dealt].mean()
 
 
-@given(seed=st.integers(0, 200))
-@settings(max_examples=15, deadline=None)
-def test_the_walk_keeps_up_with_brute_force(seed: int) -> None:
-    """Of all thresholds on the same cases, none is better by more than two cases at a cost that the walk reaches."""
-    probabilities, right = predictions(seed, count=12)
-    unsure, worth = uncertainty(probabilities[:, 1:4], "entropy"), right[:, 1:4]
-    costs, rows, highest = np.array([1.0, 1.5, 2.0]), np.arange(12), always(4, "entropy")
+def test_the_walk_keeps_up_with_brute_force() -> None:
+    """Of all pairs of thresholds on the same cases, the best are hardly better at the costs that the walk reaches."""
+    costs, rows, highest = np.array([1.0, 1.5, 2.0]), np.arange(30), always(4, "entropy")
+    regrets = []
+    for seed in range(12):
+        probabilities, right = predictions(seed, count=30)
+        unsure, worth = uncertainty(probabilities[:, 1:4], "entropy"), right[:, 1:4]
 
-    def reached(thresholds: np.ndarray) -> tuple[float, float]:
-        exits = exit_positions(unsure, thresholds)
-        return float(costs[exits].mean()), float(worth[rows, exits].mean())
+        def reached(
+            thresholds: np.ndarray, unsure: np.ndarray = unsure, worth: np.ndarray = worth
+        ) -> tuple[float, float]:
+            exits = exit_positions(unsure, thresholds)
+            return float(costs[exits].mean()), float(worth[rows, exits].mean())
 
-    every = [reached(np.array(pair)) for pair in product(*([-1.0, *unsure[:, step]] for step in range(2)))]
-    for thresholds in frontier(unsure, worth, costs, highest=highest, stride=0.05):
-        cost, accuracy = reached(thresholds)
-        best = max(value for spent, value in every if spent <= cost + 1e-9)
-        assert accuracy >= best - 2 / 12 - 1e-9
+        pairs = product(*([-1.0, *unsure[:, step]] for step in range(2)))
+        every = [reached(np.array(pair)) for pair in pairs]
+        for thresholds in frontier(unsure, worth, costs, highest=highest, stride=0.05):
+            cost, accuracy = reached(thresholds)
+            regrets.append(max(value for spent, value in every if spent <= cost + 1e-9) - accuracy)
+    assert min(regrets) >= -1e-9
+    assert np.mean(regrets) < 0.05
 
 
 def test_thresholds_of_the_walk_only_rise() -> None:

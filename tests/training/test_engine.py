@@ -263,7 +263,7 @@ def test_average_is_what_is_validated(tmp_path: Path) -> None:
 
 def test_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
     train(tmp_path, train_config(epochs=1))
-    with pytest.raises(ConfigError, match=r"another scans; .*--fresh"):
+    with pytest.raises(ConfigError, match=r"other scans; .*--fresh"):
         load_saved(tmp_path / LAST_CHECKPOINT, {**IDENTITY, "scans": "c"})
 
 

@@ -128,7 +128,9 @@ def test_pixels_are_pillows_crop_and_resize(seed: int, height: int, width: int, 
     assert found.shape == (2, 3, 64, 64) and found.dtype == torch.uint8 and found.is_contiguous()
     for one, frame in zip(found.permute(0, 2, 3, 1).numpy().astype(int), frames, strict=True):
         expected = pillow(frame[top : top + tall, left : left + wide], (64, 64))
-        assert np.abs(one - (expected[:, ::-1] if flip else expected)).max() <= 1
+        apart = np.abs(one - (expected[:, ::-1] if flip else expected))
+        assert apart.max() <= 2  # each of the two passes rounds once
+        assert (apart > 1).mean() < 1e-3
 
 
 def test_without_resampling_the_pixels_are_those_of_the_frame() -> None:
