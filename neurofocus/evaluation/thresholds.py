@@ -42,17 +42,17 @@ def choose_threshold(labels: Ints, probabilities: Floats) -> float:
 
 
 def decide(probabilities: Floats, threshold: float | None = None) -> Ints:
-    """Return predicted class indices [N] of probabilities [N, K].
+    """Return predicted class indices [...] of probabilities [..., K].
 
     Args:
-        probabilities: [N, K].
+        probabilities: [..., K].
         threshold: for two classes, positive at or above it; None takes the most probable class.
 
     Raises:
         ValueError: if a threshold is given for more than two classes.
     """
     if threshold is None:
-        return np.asarray(probabilities.argmax(axis=1), dtype=np.int64)
-    if probabilities.shape[1] != 2:
-        raise ValueError(f"a threshold needs two classes, not {probabilities.shape[1]}")
-    return np.asarray(probabilities[:, 1] >= threshold, dtype=np.int64)
+        return np.asarray(probabilities.argmax(axis=-1), dtype=np.int64)
+    if probabilities.shape[-1] != 2:
+        raise ValueError(f"a threshold needs two classes, not {probabilities.shape[-1]}")
+    return np.asarray(probabilities[..., 1] >= threshold, dtype=np.int64)

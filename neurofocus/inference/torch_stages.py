@@ -85,7 +85,7 @@ class TorchStages:
     @property
     def num_global_exits(self) -> int:
         """How many of the model's exit steps need no focus frame."""
-        return 1 if self.model.exits_by_head else self.model.classifier.num_global_exits
+        return self.model.num_global_exits
 
     @torch.no_grad()
     def glance(self, cases: Sequence[CaseFrames]) -> list[CaseState]:

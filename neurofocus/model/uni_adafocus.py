@@ -157,6 +157,11 @@ class UniAdaFocus(TwoEncoders):
         return isinstance(self.classifier, ClipClassifier) and self.config.classifier.reuse_global
 
     @property
+    def num_global_exits(self) -> int:
+        """How many of the exit steps, the first ones, need no focus frame."""
+        return 1 if self.exits_by_head else self.classifier.num_global_exits
+
+    @property
     def needs_global_head(self) -> bool:
         """Whether FC_G must learn even without auxiliary supervision."""
         return self.exits_by_head or self.temporal_policy is not None

@@ -104,8 +104,7 @@ def _answers(result: FoldResult, classes: Sequence[str]) -> _FoldAnswers:
     labels = np.array([order[name] for name in result.predictions["label"]], dtype=np.int64)
     # As the fold itself took them, so that decisions are the same to the last bit.
     probabilities = torch.from_numpy(result.exit_logits).double().softmax(-1).numpy()
-    count, steps, number_of_classes = probabilities.shape
-    decided = decide(probabilities.reshape(-1, number_of_classes), result.threshold).reshape(count, steps)
+    decided = decide(probabilities, result.threshold)
     return _FoldAnswers(
         result,
         labels,

@@ -1,7 +1,6 @@
 """What conditional exits need to know of a model: where a case may stop, and what each stop needs."""
 
 from neurofocus.early_exit.plan import exit_ladder
-from neurofocus.inference.torch_stages import TorchStages
 from neurofocus.model.cost import measure_cost
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.early_exit import ExitLadder
@@ -17,12 +16,12 @@ def ladder_of(model: UniAdaFocus, every: int) -> ExitLadder:
         every: focus frames between two exits; without effect on a model that classifies clips.
     """
     costs = measure_cost(model.config).exit_gflops
-    return exit_ladder(costs, len(costs) - TorchStages(model).num_global_exits, every=every)
+    return exit_ladder(costs, len(costs) - model.num_global_exits, every=every)
 
 
 def focus_frames_of(model: UniAdaFocus, step: int) -> int:
     """Return how many focus frames an exit step of the model needs."""
-    steps = step + 1 - TorchStages(model).num_global_exits
+    steps = step + 1 - model.num_global_exits
     if steps <= 0:
         return 0
     return model.config.num_focus_frames if model.config.classifies_clips else steps

@@ -68,10 +68,9 @@ def answer_values(labels: Ints, probabilities: Floats, threshold: float | None) 
         probabilities: [N, E, K].
         threshold: on the positive class of two, the same for every step: an answer is right if the decision is.
     """
-    count, steps, classes = probabilities.shape
-    decided = decide(probabilities.reshape(-1, classes), threshold).reshape(count, steps)
-    members = np.bincount(labels, minlength=classes)
-    shares = count / (np.count_nonzero(members) * members[labels])
+    decided = decide(probabilities, threshold)
+    members = np.bincount(labels, minlength=probabilities.shape[-1])
+    shares = len(labels) / (np.count_nonzero(members) * members[labels])
     return np.asarray(shares[:, None] * (decided == labels[:, None]), dtype=np.float64)
 
 

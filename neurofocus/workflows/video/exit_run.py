@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice, tee
 from typing import Literal
@@ -112,22 +113,22 @@ class _TimedStages(TorchStages):
         self.seconds = 0.0
 
     def glance(self, cases: Sequence[CaseFrames]) -> list[CaseState]:
-        start = self._now()
-        found = super().glance(cases)
-        self.seconds += self._now() - start
-        return found
+        with self._timed():
+            return super().glance(cases)
 
     def glance_probabilities(self, states: Sequence[CaseState]) -> Floats:
-        start = self._now()
-        found = super().glance_probabilities(states)
-        self.seconds += self._now() - start
-        return found
+        with self._timed():
+            return super().glance_probabilities(states)
 
     def focus(self, states: Sequence[CaseState], steps: Sequence[int]) -> Floats:
+        with self._timed():
+            return super().focus(states, steps)
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
         start = self._now()
-        found = super().focus(states, steps)
+        yield
         self.seconds += self._now() - start
-        return found
 
     def _now(self) -> float:
         if self._device.type == "cuda":
