@@ -65,7 +65,7 @@ def opened(path: Path, threads: int) -> tuple[Any, Any]:
 
 
 def array(frame: av.VideoFrame, size: Size) -> Frames:
-    return frame.to_ndarray(format="rgb24", height=size[0], width=size[1], threads=1)  # type: ignore[return-value]
+    return frame.to_ndarray(format="rgb24", height=size[0], width=size[1], threads=1)  # type: ignore[return-value]  # any dtype by its stubs; rgb24 is uint8
 
 
 def ours(path: Path, wanted: list[int], size: Size, threads: int) -> Frames:

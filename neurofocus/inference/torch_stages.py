@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from neurofocus.model.frame_sampling import by_weight, glance_frame_indices, take_frames
+from neurofocus.model.frame_sampling import by_weight, take_frames
 from neurofocus.model.outputs import GlanceOutput
 from neurofocus.model.uni_adafocus import UniAdaFocus
 
@@ -169,15 +169,7 @@ class TorchStages:
 
     def _glanced(self, case: CaseFrames) -> Tensor:
         """Return the frames of the glance alone: the others need be neither moved nor prepared."""
-        config = self.model.config
-        if case.glance_frames is not None or config.streams == "separate":
-            return case.frames if case.glance_frames is None else case.glance_frames
-        if case.frames.shape[1] == config.num_glance_frames:
-            return case.frames
-        indices = glance_frame_indices(
-            len(case.frames), config.num_frames, config.num_glance_frames, draws=None
-        )
-        return take_frames(case.frames, indices)
+        return self.model.glance_frames(case.frames if case.glance_frames is None else case.glance_frames)
 
     def _prepared(self, frames: Tensor) -> Tensor:
         """Return frames [N, C, H, W] or [V, T, C, H, W] as an encoder takes them, on the model's device."""

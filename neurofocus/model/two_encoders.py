@@ -49,17 +49,20 @@ class TwoEncoders(nn.Module):
             frames: all T0 frames, or exactly the T_G to look at, [B, T0 or T, C, H, W].
             draws: draws one frame of each group; None: the group's middle.
         """
-        config = self.config
-        accepted = (config.num_frames, config.num_glance_frames)
-        self._check_frames(frames, accepted[1:] if config.streams == "separate" else accepted)
-        if frames.shape[1] != config.num_glance_frames:
-            indices = glance_frame_indices(
-                len(frames), config.num_frames, config.num_glance_frames, draws=draws
-            )
-            frames = take_frames(frames, indices.to(frames.device))
+        frames = self.glance_frames(frames, draws=draws)
         maps = self.global_maps(frames.flatten(0, 1), frames.shape[1])
         maps = maps.view(*frames.shape[:2], *maps.shape[1:])
         return GlanceOutput(global_maps=maps, global_features=maps.mean((-2, -1)))
+
+    def glance_frames(self, frames: Tensor, *, draws: Draws | None = None) -> Tensor:
+        """Return the T_G frames to look at, [B, T, C, H, W]; see `glance`."""
+        config = self.config
+        accepted = (config.num_frames, config.num_glance_frames)
+        self._check_frames(frames, accepted[1:] if config.streams == "separate" else accepted)
+        if frames.shape[1] == config.num_glance_frames:
+            return frames
+        indices = glance_frame_indices(len(frames), config.num_frames, config.num_glance_frames, draws=draws)
+        return take_frames(frames, indices.to(frames.device))
 
     def global_maps(self, images: Tensor, num_frames: int = 1) -> Tensor:
         """Return f_G's maps, [N, D, h, w], of whole frames [N, C, H, W]; they are shrunk to the glance's size here.

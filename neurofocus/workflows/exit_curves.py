@@ -61,10 +61,10 @@ def exit_curves(
     people = [name for fold in folds for name in fold.result.predictions["participant_id"]]
     weights = bootstrap_weights(people, labels.tolist(), seed=seed)
     places = np.linspace(0, 1, settings.num_budgets) if len(folds[0].gflops) > 1 else np.ones(1)
+    sizes = [len(fold.labels) for fold in folds]
     conditional, at_random = [], []
     for place in places:
         found = [_stopped(fold, float(place)) for fold in folds]
-        sizes = [len(fold.labels) for fold in folds]
         right, dealt, costs = (np.concatenate([each[part] for each in found]) for part in range(3))
         promised = np.average([each[3] for each in found], axis=0, weights=sizes)
         gflops = float(costs.mean())
