@@ -139,6 +139,10 @@ class TrainConfig(Settings):
     warmup_epochs: int = Field(0, ge=0)
     grad_clip: float | None = Field(None, gt=0, description="largest global gradient norm")
     amp: Literal["off", "bf16", "fp16"] = "off"
+    memory: Literal["plain", "saving"] = Field(
+        "plain",
+        description="saving: encoders compute channels last and parts of them twice; same losses up to rounding",
+    )
     ema_decay: float | None = Field(None, gt=0, lt=1)
     keep: Literal["best", "last"] = Field(
         "best", description="best: the epoch with the smallest validation loss; last: the last epoch"

@@ -30,6 +30,7 @@ from neurofocus.training.losses import training_loss
 from neurofocus.training.optim import build_optimizer, learning_rate_factor, set_learning_rates
 from neurofocus.training.progress import EpochProgress, ScalarLog
 from neurofocus.training.reproducible import Precision
+from neurofocus.training.saving import saving_memory
 from neurofocus.training.shared_batch_norm import share_batch_norms
 from neurofocus.training.state import EpochRecord, SavedState, TrainingState
 from neurofocus.training.tally import TERMS, EpochTally
@@ -97,6 +98,7 @@ def train_fold(model: Model, job: FoldTraining, saved: SavedState | None = None)
     engine = quiet_engine(_make_step(state, job, weights))
     length = len(job.training)
     with (
+        saving_memory(model, on=job.config.memory == "saving"),
         EpochProgress(job.name, job.config.epochs, length) as progress,
         ScalarLog(
             job.folder / "tensorboard", on=job.config.tensorboard and is_main(), first=len(state.history)

@@ -67,6 +67,10 @@ class MobileNetV2(Encoder):
             maps = layer(maps, num_frames) if isinstance(layer, _InvertedResidual) else layer(maps)
         return maps
 
+    def recomputable(self) -> list[nn.Module]:
+        """Return all blocks: wide inside, narrow between them."""
+        return list(self.features)
+
     @classmethod
     def translate(cls, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Accept the flat layout and the TSM authors' as well as torchvision's."""

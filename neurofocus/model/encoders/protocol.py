@@ -35,6 +35,10 @@ class Encoder(nn.Module, ABC):
             num_frames: of a clip, a divisor of N; encoders that look at single frames do without it.
         """
 
+    def recomputable(self) -> list[nn.Module]:
+        """Return blocks that hold much for what they cost: training may forget their inside and compute it again."""
+        return []
+
     @classmethod
     def translate(cls, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return an ImageNet state under this encoder's names; most files need no translation."""

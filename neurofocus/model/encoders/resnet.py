@@ -74,6 +74,10 @@ class ResNet(Encoder):
                 maps = block(maps, num_frames)
         return maps
 
+    def recomputable(self) -> list[nn.Module]:
+        """Return the first stage: a quarter of what training holds, a sixth of the multiply-adds."""
+        return list(self.layer1)
+
     @classmethod
     def translate(cls, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Accept the names of the TSM authors and of MMAction2 as well as torchvision's."""

@@ -73,6 +73,11 @@ class X3D(Encoder):
         maps: Tensor = self.head(clips)
         return maps.transpose(1, 2).flatten(0, 1)
 
+    def recomputable(self) -> list[nn.Module]:
+        """Return all blocks: wide inside, narrow between them."""
+        stages = (self.s2, self.s3, self.s4, self.s5)
+        return [block for stage in stages for block in stage.values()]
+
     @classmethod
     def translate(cls, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Accept SlowFast's and pytorchvideo's states."""
