@@ -21,6 +21,7 @@ class InferenceSettings(Settings):
         description="on a CPU: a convolution, its sum and its activation are one call of oneDNN, and its weights are "
         "kept in the order that this call reads; without effect on GPUs",
     )
+    sampled: bool = Field(True, description="crops read only the pixels that they need")
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="of the encoders; policies, frame choice and classifier are always float32"
     )
@@ -42,4 +43,4 @@ class InferenceSettings(Settings):
         return self
 
 
-PLAIN = InferenceSettings(fold=False, channels_last=False, packed=False)
+PLAIN = InferenceSettings(fold=False, channels_last=False, packed=False, sampled=False)

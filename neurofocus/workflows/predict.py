@@ -1,5 +1,6 @@
 """``neurofocus predict``: one scan becomes probabilities, saliency on its own grid, a picture and a page."""
 
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,8 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from neurofocus import __version__
+from neurofocus.data.alignment import timed
 from neurofocus.data.dataset import evaluation_frames
 from neurofocus.data.frames import FrameGrid, frame_grid
 from neurofocus.data.preprocess import PreparedCase, prepare_case
@@ -27,6 +30,7 @@ from neurofocus.workflows.exit_budget import BudgetedAnswer, ExitBudget, answer_
 
 __all__ = ["Prediction", "load_for_prediction", "predict", "predict_scan", "predict_volume"]
 
+_LOGGER = logging.getLogger("neurofocus.workflows")
 _IN_TEMPLATE = re.compile(r"_space-MNI152[A-Za-z0-9]*(_|$)")
 _SYNTHETIC = "SYNTHETIC: the model was trained on simulated disease; its answer says nothing about a person"
 
@@ -42,6 +46,7 @@ class Prediction:
         explained: scan, frames and saliency, as the files show them.
         files: what was written, by kind; empty if nothing was.
         budgeted: what was spent of a budget; None without one.
+        seconds: what each stage took, by name; reading the scan and the bundle not counted.
     """
 
     predicted: str
@@ -49,7 +54,8 @@ class Prediction:
     document: dict[str, Any]
     explained: ExplainedCase
     files: dict[str, Path]
-    budgeted: BudgetedAnswer | None = None
+    budgeted: BudgetedAnswer | None
+    seconds: dict[str, float]
 
     def summary_lines(self) -> list[str]:
         """Return the few lines a person reads."""
@@ -111,18 +117,18 @@ def predict_volume(
     grid = frame_grid(config.prepare, config.model.frame_size)
     in_template = _IN_TEMPLATE.search(volume.stem) is not None
     case = prepare_case(volume, config.prepare, grid, in_template=in_template)
+    seconds = dict(case.seconds)
     frames, positions = evaluation_frames(case.frames, config.model.num_frames)
-    device = next(bundle.models[0].parameters()).device
-    batch = frames.unsqueeze(0).to(device)
-    budgeted = None if exits is None else answer_within(exits, bundle, batch)
-    if budgeted is None:
-        probabilities = np.mean([predict_frames(model, batch)[0][0] for model in bundle.models], axis=0)
-    else:
-        probabilities = budgeted.probabilities
+    batch = frames.unsqueeze(0).to(next(bundle.models[0].parameters()).device)
+    with timed(seconds, "answer"):
+        probabilities, budgeted = _answer(bundle, batch, exits)
     target = int(decide(probabilities[None], bundle.threshold)[0])
     options = SaliencyOptions(looks=None if budgeted is None else budgeted.looks)
-    saliency = case_saliency(bundle.models, batch, positions, grid, target=target, options=options)
-    on_scan = to_scan_grid(saliency.volume, grid, case.world_to_template, volume.array.shape, volume.affine)
+    with timed(seconds, "saliency"):
+        saliency = case_saliency(bundle.models, batch, positions, grid, target=target, options=options)
+        on_scan = to_scan_grid(
+            saliency.volume, grid, case.world_to_template, volume.array.shape, volume.affine
+        )
     explained = ExplainedCase(
         summary=_summary(volume, case, bundle, probabilities=probabilities, target=target, budgeted=budgeted),
         scan=volume,
@@ -134,15 +140,21 @@ def predict_volume(
     document = _document(explained, case, bundle)
     if budgeted is not None:
         document["exits"] = budgeted.document()
-    files = {} if out is None else _write(out, explained, document)
-    return Prediction(
-        predicted=explained.summary.predicted,
-        probabilities=dict(explained.summary.probabilities),
-        document=document,
-        explained=explained,
-        files=files,
-        budgeted=budgeted,
-    )
+    with timed(seconds, "files"):
+        files = {} if out is None else _write(out, explained, document)
+    _LOGGER.debug("seconds: %s", ", ".join(f"{stage} {spent:.2f}" for stage, spent in seconds.items()))
+    predicted, shown = explained.summary.predicted, dict(explained.summary.probabilities)
+    return Prediction(predicted, shown, document, explained, files, budgeted, seconds)
+
+
+def _answer(
+    bundle: ModelBundle, batch: Tensor, exits: ExitBudget | None
+) -> tuple[NDArray[np.float64], BudgetedAnswer | None]:
+    """Return the mean probabilities of the fold models, [K], and what was spent of a budget."""
+    if exits is None:
+        return np.mean([predict_frames(model, batch)[0][0] for model in bundle.models], axis=0), None
+    budgeted = answer_within(exits, bundle, batch)
+    return budgeted.probabilities, budgeted
 
 
 def _summary(

@@ -12,11 +12,11 @@ from neurofocus.evaluation.video.scores import VideoScores, multi_hot
 from neurofocus.evaluation.video.summary import measure_names, measure_steps, summarise_videos
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.run import RunConfig
+from neurofocus.workflows.video.answers import refuse_infinite
 from neurofocus.workflows.video.evaluate import (
     VideoEvaluation,
     circumstances,
     prediction_table,
-    refuse_infinite,
 )
 from neurofocus.workflows.video.exit_curve import exit_shares, plan_facts
 from neurofocus.workflows.video.exit_run import Way, run_ways, stop_at
@@ -63,7 +63,9 @@ def evaluate_within(
     dataset = data.dataset(data.clips(split), config)
     batch, workers = config.train.batch_size, _workers(model, config, budget.timed)
     runs = run_ways(model, evaluation_loader(dataset, batch, num_workers=workers), ways, batch_size=batch)
-    refuse_infinite(data, split, finite=all(bool(np.isfinite(run.probabilities).all()) for run in runs))
+    refuse_infinite(
+        data, f"{split} clips", finite=all(bool(np.isfinite(run.probabilities).all()) for run in runs)
+    )
     names = tuple(clip.name for clip in dataset.clips)
     targets = multi_hot([clip.labels for clip in dataset.clips], config.model.num_classes)
     scored = [VideoScores(names, targets, run.probabilities[:, None]) for run in runs]
