@@ -121,9 +121,9 @@ def test_other_exits_are_solved_without_training(
     with caplog.at_level("INFO"):
         again = run_fold(job, folder)
     assert "nothing is trained" in caplog.text
-    assert again.exits.ladder.steps == tuple(range(job.config.model.num_focus_frames + 1))
-    assert len(again.exits.rules) == 5
-    assert len(short.exits.rules) == 17
+    assert len(again.exits.ladder.steps) == job.config.model.num_focus_frames + 1
+    assert len(short.exits.ladder.steps) == 2
+    assert len(again.exits.rules) <= 5 < len(short.exits.rules)
     pd.testing.assert_frame_equal(again.predictions, short.predictions)
     pd.testing.assert_frame_equal(again.history, short.history)
     assert again.threshold == short.threshold
