@@ -28,7 +28,7 @@ class InferenceSettings(Settings):
     frames_per_call: int | None = Field(
         None,
         ge=1,
-        description="frames that an encoder sees at a time, whole clips at least; none: 16 on a CPU, all on a GPU",
+        description="frames that an encoder sees at a time, whole clips at least; none: as many as 8 of 224 x 224 pixels on a CPU, all on a GPU",
     )
     compile: bool = Field(
         False, description="encoders by torch.compile: a minute or so before the first answer"
