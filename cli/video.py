@@ -17,12 +17,15 @@ from .video_options import (
     MapOption,
     ModelOption,
     OrderOption,
+    PrecisionOption,
+    RuntimeOption,
     StrictOption,
     checkpoint_settings,
     crop_count,
     find_data,
     list_options,
     official_map,
+    open_video,
     train_settings,
 )
 
@@ -191,6 +194,8 @@ def predict(
     top: Annotated[int, typer.Option(min=1, help="How many classes are named.")] = 5,
     strict: StrictOption = False,
     device: DeviceOption = "auto",
+    runtime: RuntimeOption = "torch",
+    precision: PrecisionOption = "f32",
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -199,8 +204,6 @@ def predict(
     A clip that cannot be read does not stop the others; the exit code is then 2.
     """
     from neurofocus.errors import ConfigError, NeurofocusError
-    from neurofocus.workflows.device import choose_device
-    from neurofocus.workflows.video.bundle import load_video_model
     from neurofocus.workflows.video.predict import clip_stem, predict_clip
 
     from .output import print_error, print_json, set_up_logging
@@ -213,7 +216,7 @@ def predict(
             f"{twice}: another clip would write the same files ({clip_stem(twice)}_...); predict them apart"
         )
     settings = checkpoint_settings(config, set_)
-    video = load_video_model(model, choose_device(device), config=settings, classes=classes)
+    video = open_video(model, device, settings=settings, classes=classes, runtime=(runtime, precision))
     documents = []
     for clip in clips:
         try:

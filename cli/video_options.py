@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from neurofocus.ingest.video.listing import ListOptions
     from neurofocus.schema.run import RunConfig
+    from neurofocus.workflows.video.bundle import ExportedVideo, VideoModel
     from neurofocus.workflows.video.source import VideoData
 
 __all__ = [
@@ -23,12 +24,15 @@ __all__ = [
     "MapOption",
     "ModelOption",
     "OrderOption",
+    "PrecisionOption",
+    "RuntimeOption",
     "StrictOption",
     "checkpoint_settings",
     "crop_count",
     "find_data",
     "list_options",
     "official_map",
+    "open_video",
     "train_settings",
 ]
 
@@ -67,6 +71,17 @@ CropsOption = Annotated[
 MapOption = Annotated[
     str | None,
     typer.Option("--map", metavar="official", help="Also the ActivityNet toolkit's interpolated mAP."),
+]
+RuntimeOption = Annotated[
+    str,
+    typer.Option(
+        "--runtime",
+        metavar="torch|onnx|openvino",
+        help="What computes; onnx and openvino take an export as well (see 'neurofocus export').",
+    ),
+]
+PrecisionOption = Annotated[
+    str, typer.Option("--precision", metavar="f32|bf16", help="Of openvino; bf16 is faster and less exact.")
 ]
 StrictOption = Annotated[
     bool, typer.Option("--strict-video", help="Stop at the first frame that is damaged or not there.")
@@ -120,6 +135,37 @@ def crop_count(crops: int | None) -> int | None:
     if crops not in (None, 1, 3):
         raise ConfigError(f"--crops {crops}: accepted are 1 and 3")
     return crops
+
+
+def open_video(
+    model: Path, device: str, *, settings: "RunConfig | None", classes: Path | None, runtime: tuple[str, str]
+) -> "VideoModel | ExportedVideo":
+    """Return what answers for clips.
+
+    Args:
+        model: bundle, export or checkpoint.
+        device: as given.
+        settings: of a checkpoint.
+        classes: file of a checkpoint.
+        runtime: and its precision, as given.
+
+    Raises:
+        ConfigError: options that do not go together.
+    """
+    from neurofocus.errors import ConfigError
+    from neurofocus.workflows.device import choose_device
+    from neurofocus.workflows.runtime import check_runtime
+    from neurofocus.workflows.video.bundle import load_exported_video, load_video_model
+
+    kind, precision = check_runtime(*runtime, device)
+    if kind == "torch":
+        return load_video_model(model, choose_device(device), config=settings, classes=classes)
+    if settings is not None or classes is not None:
+        raise ConfigError(
+            f"--runtime {kind}: takes a bundle or an export, which hold configuration and classes; leave out --config, "
+            "--set and --classes"
+        )
+    return load_exported_video(model, kind, precision=precision)
 
 
 def official_map(kind: str | None) -> bool:

@@ -1,9 +1,9 @@
 """What a MONAI bundle's configuration names: the transform from a scan's file to frames, and the fold models as one network."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from neurofocus.data.dataset import evaluation_frames
 from neurofocus.data.frames import frame_grid
-from neurofocus.data.preprocess import prepare_case
+from neurofocus.data.preprocess import named_in_template, prepare_case
 from neurofocus.data.volume import read_volume
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.model import ModelConfig
@@ -46,8 +46,9 @@ class ScanToFramesd(MapTransform):  # type: ignore[misc]  # monai is not typed
         """
         found = dict(data)
         for key in self.key_iterator(found):
-            case = prepare_case(read_volume(found[key]), self.prepare, self.grid)
-            found[key] = evaluation_frames(np.asarray(case.frames), self.num_frames)[0][:, 0]
+            volume = read_volume(Path(found[key]))
+            case = prepare_case(volume, self.prepare, self.grid, in_template=named_in_template(volume.stem))
+            found[key] = evaluation_frames(case.frames, self.num_frames)[0][:, 0]
         return found
 
 

@@ -1,6 +1,5 @@
 """``neurofocus predict``: one scan becomes probabilities, saliency on its own grid, a picture and a page."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from neurofocus import __version__
 from neurofocus.data.dataset import evaluation_frames
 from neurofocus.data.frames import FrameGrid, frame_grid
-from neurofocus.data.preprocess import PreparedCase, prepare_case
+from neurofocus.data.preprocess import PreparedCase, named_in_template, prepare_case
 from neurofocus.data.volume import Volume, read_volume, write_volume
 from neurofocus.evaluation.thresholds import decide
 from neurofocus.explain.overlay import write_overlay
@@ -26,7 +25,6 @@ from neurofocus.workflows.device import choose_device
 
 __all__ = ["Prediction", "load_for_prediction", "predict", "predict_scan", "predict_volume"]
 
-_IN_TEMPLATE = re.compile(r"_space-MNI152[A-Za-z0-9]*(_|$)")
 _SYNTHETIC = "SYNTHETIC: the model was trained on simulated disease; its answer says nothing about a person"
 
 
@@ -93,8 +91,7 @@ def predict_volume(volume: Volume, bundle: ModelBundle, *, out: Path | None) -> 
     """Predict one scan that was read already; see ``predict``."""
     config = bundle.manifest.config
     grid = frame_grid(config.prepare, config.model.frame_size)
-    in_template = _IN_TEMPLATE.search(volume.stem) is not None
-    case = prepare_case(volume, config.prepare, grid, in_template=in_template)
+    case = prepare_case(volume, config.prepare, grid, in_template=named_in_template(volume.stem))
     frames, positions = evaluation_frames(case.frames, config.model.num_frames)
     device = next(bundle.models[0].parameters()).device
     batch = frames.unsqueeze(0).to(device)

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 
 from neurofocus.errors import BundleError, ConfigError
+from neurofocus.inference.graph_files import GraphRuntime, Precision
+from neurofocus.inference.onnx_stages import OnnxStages
 from neurofocus.ingest.video.class_names import read_class_file
 from neurofocus.model.build import Model
 from neurofocus.model.checkpoints import load_released
@@ -17,10 +19,11 @@ from neurofocus.schema.model import without_initial_weights
 from neurofocus.schema.run import RunConfig
 from neurofocus.training.state import TrainingState
 from neurofocus.workflows.bundle import pack_weights, read_bundle, save_bundle
+from neurofocus.workflows.runtime import open_exported
 from neurofocus.workflows.video.evaluate import VideoEvaluation
 from neurofocus.workflows.video.source import VideoData
 
-__all__ = ["VideoModel", "load_video_model", "write_video_bundle"]
+__all__ = ["ExportedVideo", "VideoModel", "load_exported_video", "load_video_model", "write_video_bundle"]
 
 _INTENDED_USE = "Research on video recognition. Not for decisions about people."
 
@@ -38,6 +41,17 @@ class VideoModel:
     """
 
     model: Model
+    config: RunConfig
+    classes: tuple[str, ...]
+    source: dict[str, str]
+    synthetic: bool = False
+
+
+@dataclass(frozen=True)
+class ExportedVideo:
+    """What answers for a clip without PyTorch's kernels: the stages of an export, the rest as in `VideoModel`."""
+
+    stages: OnnxStages
     config: RunConfig
     classes: tuple[str, ...]
     source: dict[str, str]
@@ -121,6 +135,24 @@ def load_video_model(
     fitting = config.model_copy(update={"model": config.model.model_copy(update={"num_classes": number})})
     model = load_released(source, fitting.model).to(device)
     return VideoModel(model, fitting, names, {"name": source.name})
+
+
+def load_exported_video(
+    source: Path, runtime: GraphRuntime, *, precision: Precision = "f32"
+) -> ExportedVideo:
+    """Load an export of a bundle for videos, or the bundle itself, which is exported into the cache once.
+
+    Raises:
+        BundleError: it is not there, damaged, or of scans.
+        ConfigError: the runtime is not installed.
+    """
+    manifest, stages = open_exported(source, runtime, precision=precision)
+    if manifest.config.dataset is None:
+        raise BundleError(f"{source}: is of a bundle for scans; give one of 'video train'")
+    found = {"name": manifest.name, "created": manifest.created, "sha256": manifest.bundle_sha256}
+    return ExportedVideo(
+        stages[0], manifest.config, manifest.classes, found | {"runtime": runtime}, manifest.synthetic
+    )
 
 
 def _from_bundle(folder: Path, device: torch.device) -> VideoModel:

@@ -19,10 +19,12 @@ from neurofocus.explain.video.clip import ExplainedClip
 from neurofocus.explain.video.movie import write_clip_movie
 from neurofocus.explain.video.sheet import write_clip_sheet
 from neurofocus.files import all_or_none, write_json
+from neurofocus.inference.torch_stages import CaseFrames
 from neurofocus.model.cost import measure_cost
 from neurofocus.model.outputs import ModelOutput
 from neurofocus.training.inference import evaluating
-from neurofocus.workflows.video.bundle import VideoModel
+from neurofocus.workflows.runtime import WholeAnswer, answer_whole
+from neurofocus.workflows.video.bundle import ExportedVideo, VideoModel
 
 __all__ = ["ClipPrediction", "clip_stem", "predict_clip"]
 
@@ -56,7 +58,7 @@ def clip_stem(path: Path) -> str:
 
 
 def predict_clip(
-    path: Path, video: VideoModel, *, out: Path | None, top: int = 5, strict: bool = False
+    path: Path, video: VideoModel | ExportedVideo, *, out: Path | None, top: int = 5, strict: bool = False
 ) -> ClipPrediction:
     """Predict one clip: a video file or a folder of frames.
 
@@ -74,39 +76,47 @@ def predict_clip(
         one_crop = video.config.video.model_copy(update={"test_crops": 1})
         video = replace(video, config=video.config.model_copy(update={"video": one_crop}))
         frames, glance_frames, chosen = evaluation_clip(source, one_crop, video.config.model)
-        output = _run(video, frames, glance_frames)
-        clip = _explained(clip_stem(path), source, video, output, chosen, top)
+        answer = _run(video, frames, glance_frames)
+        clip = _explained(clip_stem(path), source, video, answer, chosen, top)
         if out is None:
             return ClipPrediction(_document(clip, source, video), {})
         return _write(out, clip, source, video, strict=strict)
 
 
-def _run(video: VideoModel, frames: torch.Tensor, glance_frames: torch.Tensor | None) -> ModelOutput:
+def _run(
+    video: VideoModel | ExportedVideo, frames: torch.Tensor, glance_frames: torch.Tensor | None
+) -> WholeAnswer:
+    streams = [stream.unsqueeze(0) for stream in (frames, glance_frames) if stream is not None]
+    if isinstance(video, ExportedVideo):
+        return answer_whole(video.stages, CaseFrames(*streams))
     device = next(video.model.parameters()).device
-    streams = [stream.unsqueeze(0).to(device) for stream in (frames, glance_frames) if stream is not None]
     with evaluating(video.model):
-        output: ModelOutput = video.model(*streams)
-    return output
+        output: ModelOutput = video.model(*(stream.to(device) for stream in streams))
+    return WholeAnswer(
+        output.logits[0, -1].double().softmax(-1).cpu().numpy(),
+        output.frame_indices[0].cpu().numpy(),
+        output.boxes[0].double().cpu().numpy(),
+        output.frame_weights[0].double().cpu().numpy(),
+    )
 
 
 def _explained(
     title: str,
     source: FrameSource,
-    video: VideoModel,
-    output: ModelOutput,
+    video: VideoModel | ExportedVideo,
+    answer: WholeAnswer,
     chosen: StreamIndices,
     top: int,
 ) -> ExplainedClip:
     model = video.config.model
-    probabilities = output.logits[0, -1].double().softmax(-1).cpu().numpy()
-    order = np.argsort(-probabilities, kind="stable")[:top].tolist()
+    order = np.argsort(-answer.probabilities, kind="stable")[:top].tolist()
     names = video.classes or tuple(f"class {number}" for number in range(model.num_classes))
     group = model.num_frames // model.num_glance_frames
     glance = chosen.frames[group // 2 :: group] if chosen.glance is None else chosen.glance
     timed = isinstance(source, VideoFile)
     return ExplainedClip(
         title=title,
-        answers=tuple((names[k], float(probabilities[k])) for k in order),
+        answers=tuple((names[k], float(answer.probabilities[k])) for k in order),
         gflops=measure_cost(model).gflops,
         notes=(_SYNTHETIC,) if video.synthetic else (),
         source=source,
@@ -114,13 +124,13 @@ def _explained(
         crop=evaluation_crops(source.frame_size, model.frame_size, video.config.video)[0],
         view_size=model.frame_size,
         glance=glance,
-        weights=output.frame_weights[0].double().cpu().numpy(),
-        chosen=chosen.frames[output.frame_indices[0].cpu().numpy()],
-        boxes=output.boxes[0].double().cpu().numpy(),
+        weights=answer.frame_weights,
+        chosen=chosen.frames[answer.frame_indices],
+        boxes=answer.boxes,
     )
 
 
-def _document(clip: ExplainedClip, source: FrameSource, video: VideoModel) -> dict[str, Any]:
+def _document(clip: ExplainedClip, source: FrameSource, video: VideoModel | ExportedVideo) -> dict[str, Any]:
     """Return the content of STEM_prediction.json; boxes are in pixels of the stored frame."""
     height, width = source.frame_size
     rows = zip(clip.chosen.tolist(), clip.corners(height, width).tolist(), strict=True)
@@ -151,7 +161,7 @@ def _document(clip: ExplainedClip, source: FrameSource, video: VideoModel) -> di
 
 
 def _write(
-    out: Path, clip: ExplainedClip, source: FrameSource, video: VideoModel, *, strict: bool
+    out: Path, clip: ExplainedClip, source: FrameSource, video: VideoModel | ExportedVideo, *, strict: bool
 ) -> ClipPrediction:
     files = {
         "prediction": out / f"{clip.title}_prediction.json",
