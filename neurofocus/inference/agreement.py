@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from neurofocus.errors import NeurofocusError
 from neurofocus.inference.graph_files import GraphRuntime
 from neurofocus.inference.onnx_stages import CaseArrays, ExitGraphs, GraphState, OnnxStages
 from neurofocus.model.outputs import ModelOutput
@@ -28,6 +29,9 @@ def compare_graphs(
         runtime: what runs them.
         cases: how many.
         seed: of the frames.
+
+    Raises:
+        NeurofocusError: answers are not finite.
     """
     stages = OnnxStages(graphs, model.config)
     equal, box_difference, difference = 0, 0.0, 0.0
@@ -39,6 +43,10 @@ def compare_graphs(
         assert state.frame_indices is not None
         assert state.boxes is not None
         wanted = expected.logits[0, -len(answers) :].double().softmax(-1).numpy()
+        if not (np.isfinite(wanted).all() and np.isfinite(answers).all()):
+            raise NeurofocusError(
+                "export: answers are not finite; the model's weights are damaged or its training has diverged, train it again"
+            )
         difference = max(difference, float(np.abs(wanted - answers).max()))
         box_difference = max(box_difference, float(np.abs(expected.boxes.numpy() - state.boxes).max()))
         equal += bool((expected.frame_indices.numpy() == state.frame_indices).all())

@@ -18,7 +18,7 @@ def fold_batch_norms(model: Module, run: Callable[[Module], object]) -> Module:
     """Return a copy in which every batch normalisation that follows a layer is in that layer's weights.
 
     Which layer comes before which normalisation is seen in one run: the one whose output the normalisation was given.
-    A normalisation that follows no layer stays.
+    A normalisation that follows no layer stays. Nothing else may use such a layer's output, as in none of our models.
 
     Args:
         model: in evaluation mode; stays as it is.

@@ -29,7 +29,11 @@ def export_graphs(model: UniAdaFocus, folder: Path) -> tuple[Path, ...]:
     Raises:
         ConfigError: a package is missing.
     """
-    for package in ("onnx", "onnxscript"):
+    for package in (
+        "onnx",
+        "onnxscript",
+        "onnxruntime",
+    ):  # the last to check what was written: known before the work
         need_package(package, wanted_by="export to ONNX", extra="onnx")
     config = model.config
     side, colours = config.frame_size, config.frame_channels

@@ -52,38 +52,37 @@ def cut_model(model: UniAdaFocus) -> dict[str, NamedGraph]:
     """
     config = model.config
     side, colours, glanced = config.frame_size, config.frame_channels, config.num_glance_frames
-    reuses = config.classifier.reuse_global
     clip = config.num_focus_frames if model.local_encoder.mixes_frames else 1
     frames = torch.zeros(2, glanced, colours, side, side)
-    boxes = torch.tensor([side / 2, side / 2, side / 2, side / 2]).repeat(2, clip, 1)
     images = torch.zeros(2, clip, colours, side, side)
-    graphs = {"glance": _Glance(model), "decide": _Decide(model), "focus": _Focus(model)}
+    boxes = torch.full((2, clip, 4), side / 2)
+    glance, focus = _Glance(model), _Focus(model)
     with torch.no_grad():
-        seen = graphs["glance"](frames)
-        kept = {"kept_focus": graphs["focus"](images, boxes).flatten(0, 1)[None].repeat(2, 1, 1)}
-    whole = config.classifies_clips
-    kept["kept_focus"] = kept["kept_focus"][:, :1].repeat(1, config.num_focus_frames if whole else 2, 1)
-    answer: nn.Module = _MeanAnswer(model.classifier)
-    if isinstance(model.classifier, MaxPoolingClassifier):
-        answer = _PooledAnswer(model.classifier)
-        kept["head"] = torch.tensor([1])
-    if reuses:
-        kept["kept_glance"] = seen[2]
-    known = ("kept_glance", "logits") if reuses else ()
+        seen, kept = glance(frames), focus(images, boxes)
+    known = ("kept_glance", "logits") if config.classifier.reuse_global else ()
+    results = ("global_maps", "global_features", *known)
     return {
-        "glance": NamedGraph(
-            graphs["glance"], {"frames": frames}, ("global_maps", "global_features", *known)
-        ),
+        "glance": NamedGraph(glance, {"frames": frames}, results),
         "decide": NamedGraph(
-            graphs["decide"],
-            {"global_maps": seen[0], "global_features": seen[1]},
+            _Decide(model),
+            dict(zip(results[:2], seen, strict=False)),
             ("frame_indices", "boxes", "frame_weights", "chosen_weights"),
         ),
-        "focus": NamedGraph(graphs["focus"], {"images": images, "boxes": boxes}, ("kept_focus",)),
-        "classifier": NamedGraph(
-            answer, kept, ("logits",), frozenset() if whole else frozenset({"kept_focus"})
-        ),
+        "focus": NamedGraph(focus, {"images": images, "boxes": boxes}, ("kept_focus",)),
+        "classifier": _answer_graph(model, kept.shape[-1], dict(zip(results, seen, strict=True))),
     }
+
+
+def _answer_graph(model: UniAdaFocus, width: int, seen: Mapping[str, Tensor]) -> NamedGraph:
+    whole = model.config.classifies_clips
+    inputs = {"kept_focus": torch.zeros(2, model.config.num_focus_frames if whole else 2, width)}
+    module: nn.Module = _MeanAnswer(model.classifier)
+    if isinstance(model.classifier, MaxPoolingClassifier):
+        module = _PooledAnswer(model.classifier)
+        inputs["head"] = torch.tensor([0])
+    if "kept_glance" in seen:
+        inputs["kept_glance"] = seen["kept_glance"]
+    return NamedGraph(module, inputs, ("logits",), frozenset() if whole else frozenset({"kept_focus"}))
 
 
 class _Glance(nn.Module):

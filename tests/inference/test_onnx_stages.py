@@ -3,6 +3,7 @@
 Here PyTorch computes them, graph by graph; ``test_onnx_export`` has the real files.
 """
 
+import copy
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -12,9 +13,12 @@ import numpy as np
 import pytest
 import torch
 from inference.exit_models import COUNT, MODELS, Order, build, complete, near, planned, videos
+from torch import nn
 
 from neurofocus.early_exit.compare import exit_steps
 from neurofocus.early_exit.runner import run_with_exits
+from neurofocus.errors import NeurofocusError
+from neurofocus.inference.agreement import TOLERANCE, compare_graphs
 from neurofocus.inference.onnx_graphs import NamedGraph, cut_model
 from neurofocus.inference.onnx_stages import CaseArrays, ExitGraphs, OnnxStages
 from neurofocus.inference.torch_stages import TorchStages
@@ -141,6 +145,28 @@ def test_glances_are_shrunk_as_the_model_does() -> None:
         with torch.no_grad():
             expected = model.glance(frames).global_features
         np.testing.assert_allclose(found["global_features"], expected.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["max pooling", "x3d"])
+def test_agreement_notices_another_model(name: str) -> None:
+    model = build(name)
+    same = compare_graphs(model, graphs_of(model), runtime="onnx", cases=6)
+    assert same.equal_frames == 1
+    assert same.box_difference < TOLERANCE
+    assert same.probability_difference < TOLERANCE
+    answers, policy, places = (copy.deepcopy(model) for _ in range(3))
+    answers.classifier.apply(lambda part: part.reset_parameters() if isinstance(part, nn.Linear) else None)
+    assert compare_graphs(model, graphs_of(answers), runtime="onnx", cases=6).probability_difference > 0.01
+    assert policy.temporal_policy is not None
+    policy.temporal_policy.Tconv[-1].weight.data *= -5
+    assert compare_graphs(model, graphs_of(policy), runtime="onnx", cases=6).equal_frames < 1
+    places.spatial_policy.encoder[-2].weight.data *= -1
+    assert compare_graphs(model, graphs_of(places), runtime="onnx", cases=6).box_difference > 0.01
+    answers.classifier.apply(
+        lambda part: part.weight.data.fill_(np.nan) if isinstance(part, nn.Linear) else None
+    )
+    with pytest.raises(NeurofocusError, match="not finite"):
+        compare_graphs(answers, graphs_of(answers), runtime="onnx", cases=1)
 
 
 def test_nothing_of_it_needs_pytorch() -> None:
