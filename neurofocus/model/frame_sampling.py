@@ -242,7 +242,8 @@ def _draw_order(weights: Tensor, draws: Draws) -> Tensor:
 def _strictly_increasing(indices: Tensor, num_frames: int) -> Tensor:
     """Push repeated indices to the right, then keep all below T0; both as in the released code, [B, F]."""
     steps = torch.arange(indices.shape[1], device=indices.device)
-    free = indices - steps
-    # The running maximum; ONNX has no cummax.
-    pushed = torch.where(steps <= steps[:, None], free[:, None], free[:, :1, None]).amax(-1) + steps
+    # The running maximum of indices - steps, plus steps. ONNX has no cummax, and OpenVINO 2026.4 loses a sum that takes
+    # back an earlier difference.
+    ahead = steps[:, None] - steps
+    pushed = torch.where(ahead >= 0, indices[:, None] + ahead, -1).amax(-1)
     return pushed.minimum(num_frames - indices.shape[1] + steps)
