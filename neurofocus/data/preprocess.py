@@ -4,6 +4,7 @@ RAS order, N4, rigid and affine to MNI152, template brain mask, one interpolatio
 clip and z-score inside the mask. Deviations from the paper (which gives no MRI recipe): docs/decisions.md.
 """
 
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,12 +22,13 @@ from neurofocus.data.volume import Volume, to_canonical
 from neurofocus.errors import VolumeError
 from neurofocus.schema.run import PrepareConfig
 
-__all__ = ["PREPARE_VERSION", "PreparedCase", "prepare_case"]
+__all__ = ["PREPARE_VERSION", "PreparedCase", "named_in_template", "prepare_case"]
 
 # Part of every cache key: raise it whenever the same scan would give other frames.
 PREPARE_VERSION = 2
 
 _MIN_MASK_PIXELS = 1000
+_IN_TEMPLATE = re.compile(r"_space-MNI152[A-Za-z0-9]*(_|$)")
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,11 @@ class PreparedCase:
     quality: dict[str, float]
     warnings: tuple[str, ...]
     seconds: dict[str, float] = field(default_factory=dict)
+
+
+def named_in_template(stem: str) -> bool:
+    """Say whether a scan's name tells (as BIDS does) that it is in MNI152 space already."""
+    return _IN_TEMPLATE.search(stem) is not None
 
 
 def prepare_case(

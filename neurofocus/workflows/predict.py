@@ -1,7 +1,6 @@
 """``neurofocus predict``: one scan becomes probabilities, saliency on its own grid, a picture and a page."""
 
 import logging
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from neurofocus import __version__
 from neurofocus.data.alignment import timed
 from neurofocus.data.dataset import evaluation_frames
 from neurofocus.data.frames import FrameGrid, frame_grid
-from neurofocus.data.preprocess import PreparedCase, prepare_case
+from neurofocus.data.preprocess import PreparedCase, named_in_template, prepare_case
 from neurofocus.data.volume import Volume, read_volume, write_volume
 from neurofocus.evaluation.thresholds import decide
 from neurofocus.explain.overlay import write_overlay
@@ -23,15 +22,15 @@ from neurofocus.explain.saliency import METHOD, CaseSaliency, SaliencyOptions, c
 from neurofocus.explain.summary import CaseSummary, ExplainedCase
 from neurofocus.explain.viewer import write_viewer
 from neurofocus.files import all_or_none, write_json
-from neurofocus.training.inference import predict_frames
-from neurofocus.workflows.bundle import ModelBundle, default_bundle, load_bundle
-from neurofocus.workflows.device import choose_device
+from neurofocus.inference.stages import whole
+from neurofocus.inference.torch_stages import CaseFrames
+from neurofocus.workflows.bundle import ModelBundle
 from neurofocus.workflows.exit_budget import BudgetedAnswer, ExitBudget, answer_within, exit_budget
+from neurofocus.workflows.runtime import load_for_prediction
 
-__all__ = ["Prediction", "load_for_prediction", "predict", "predict_scan", "predict_volume"]
+__all__ = ["Prediction", "predict", "predict_scan", "predict_volume"]
 
 _LOGGER = logging.getLogger("neurofocus.workflows")
-_IN_TEMPLATE = re.compile(r"_space-MNI152[A-Za-z0-9]*(_|$)")
 _SYNTHETIC = "SYNTHETIC: the model was trained on simulated disease; its answer says nothing about a person"
 
 
@@ -74,6 +73,7 @@ def predict(
     out: str | Path | None = None,
     device: str = "auto",
     budget: float | None = None,
+    runtime: str = "torch",
 ) -> Prediction:
     """Predict one scan.
 
@@ -83,22 +83,18 @@ def predict(
         out: where the files go; none: nothing is written.
         device: auto, cpu, cuda or cuda:N.
         budget: 1e9 multiply-adds to spend on a scan on average, by all fold models together; none: no limit.
+        runtime: torch, onnx or openvino: what answers; a bundle that is loaded already keeps its own.
 
     Raises:
         VolumeError: the scan is not acceptable.
         BundleError: the bundle is not acceptable.
         ConfigError: the bundle cannot keep to the budget.
     """
-    bundle = model if isinstance(model, ModelBundle) else load_for_prediction(model, device)
+    bundle = model if isinstance(model, ModelBundle) else load_for_prediction(model, device, runtime)
     exits = None if budget is None else exit_budget(bundle, budget)
     return predict_volume(
         read_volume(Path(path)), bundle, out=None if out is None else Path(out), exits=exits
     )
-
-
-def load_for_prediction(model: str | Path | None, device: str) -> ModelBundle:
-    """Return a bundle by its folder, or the shipped one, on a device."""
-    return load_bundle(default_bundle() if model is None else Path(model), choose_device(device))
 
 
 def predict_scan(path: Path, bundle: ModelBundle, *, out: Path | None) -> Prediction:
@@ -115,8 +111,7 @@ def predict_volume(
     """
     config = bundle.manifest.config
     grid = frame_grid(config.prepare, config.model.frame_size)
-    in_template = _IN_TEMPLATE.search(volume.stem) is not None
-    case = prepare_case(volume, config.prepare, grid, in_template=in_template)
+    case = prepare_case(volume, config.prepare, grid, in_template=named_in_template(volume.stem))
     seconds = dict(case.seconds)
     frames, positions = evaluation_frames(case.frames, config.model.num_frames)
     batch = frames.unsqueeze(0).to(next(bundle.models[0].parameters()).device)
@@ -152,7 +147,8 @@ def _answer(
 ) -> tuple[NDArray[np.float64], BudgetedAnswer | None]:
     """Return the mean probabilities of the fold models, [K], and what was spent of a budget."""
     if exits is None:
-        return np.mean([predict_frames(model, batch)[0][0] for model in bundle.models], axis=0), None
+        answers = [whole(network, CaseFrames(batch))[0] for network in bundle.networks]
+        return np.mean(answers, axis=0), None
     budgeted = answer_within(exits, bundle, batch)
     return budgeted.probabilities, budgeted
 
@@ -181,6 +177,7 @@ def _summary(
             "made": manifest.created,
             "bundle SHA-256": bundle.sha256,
             "neurofocus": __version__,
+            **({"runtime": bundle.exported[0].runtime} if bundle.exported else {}),
             **({} if budgeted is None else {"budget": budgeted.line()}),
         },
         warnings=warnings,
@@ -209,6 +206,7 @@ def _document(explained: ExplainedCase, case: PreparedCase, bundle: ModelBundle)
             "created": manifest.created,
             "sha256": bundle.sha256,
             "fold_models": len(bundle.models),
+            **({"runtime": bundle.exported[0].runtime} if bundle.exported else {}),
             "classes": list(manifest.classes),
             "synthetic": manifest.synthetic,
             "cross_validation": manifest.metrics.get("pooled", {}),

@@ -8,7 +8,8 @@ from types import ModuleType
 import pytest
 
 from neurofocus.workflows.bundle import ModelBundle
-from neurofocus.workflows.predict import Prediction, load_for_prediction, predict_scan
+from neurofocus.workflows.predict import Prediction, predict_scan
+from neurofocus.workflows.runtime import load_for_prediction
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,10 @@ import neurofocus
 from neurofocus.data import alignment
 from neurofocus.errors import BundleError, NeurofocusError, VolumeError
 from neurofocus.workflows import predict as module
+from neurofocus.workflows import runtime
 from neurofocus.workflows.bundle import ModelBundle, default_bundle, load_bundle
-from neurofocus.workflows.predict import Prediction, load_for_prediction, predict, predict_scan
+from neurofocus.workflows.predict import Prediction, predict, predict_scan
+from neurofocus.workflows.runtime import load_for_prediction
 
 
 def test_public_function(done: Prediction, tiny_scan: Path, tiny_bundle: Path, tmp_path: Path) -> None:
@@ -49,7 +51,7 @@ def test_the_shipped_bundle_is_the_default(
         seen.append(folder)
         return load_bundle(tiny_bundle)
 
-    monkeypatch.setattr(module, "load_bundle", note)
+    monkeypatch.setattr(runtime, "load_bundle", note)
     load_for_prediction(None, "cpu")
     load_for_prediction(str(tmp_path), "cpu")
     assert seen == [default_bundle(), tmp_path]

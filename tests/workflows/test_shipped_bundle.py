@@ -9,7 +9,8 @@ from neurofocus.schema.load import load_cohort_spec, load_run_config
 from neurofocus.simulate.cohort import ensure_simulated
 from neurofocus.tables import read_tsv
 from neurofocus.workflows.bundle import ModelBundle, default_bundle
-from neurofocus.workflows.predict import load_for_prediction, predict_scan
+from neurofocus.workflows.predict import predict_scan
+from neurofocus.workflows.runtime import load_for_prediction
 
 LARGEST = 6_000_000  # bytes
 

@@ -53,8 +53,8 @@ class VideoEvaluation:
     Attributes:
         metrics: the content of metrics.json.
         predictions: one row a clip: clip_id, labels, predicted, probability, top5, gflops.
-        logits: of every exit step, [N, E, K] or [N, C, E, K] of C crops, in the order of ``predictions``; none of
-            clips that were not run to the end.
+        logits: of every exit step, [N, E, K] or [N, C, E, K] of C crops, in the order of ``predictions``; none where
+            one answer a clip is known.
         exits: the thresholds that were compared; none: there are none.
     """
 
@@ -120,10 +120,12 @@ def require_output(out: Path) -> None:
 def write_evaluation(out: Path, found: VideoEvaluation) -> dict[str, Path]:
     """Write predictions.tsv, logits.npz, metrics.json and the accuracy-GFLOPs curve; return the files by kind.
 
-    Of clips that stopped early there are budget_predictions.tsv and budget_metrics.json only.
+    Where one answer a clip is known there are two files only: budget_predictions.tsv and budget_metrics.json of clips
+    that stopped early, and the same named after the runtime of an export.
     """
     if found.logits is None:
-        files = {"predictions": out / "budget_predictions.tsv", "metrics": out / "budget_metrics.json"}
+        kind = "budget" if found.metrics["exits"] else found.metrics["runtime"]
+        files = {"predictions": out / f"{kind}_predictions.tsv", "metrics": out / f"{kind}_metrics.json"}
         write_tsv(files["predictions"], found.predictions)
         write_json(files["metrics"], found.metrics)
         return files
