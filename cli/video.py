@@ -133,6 +133,7 @@ def evaluate(
     """
     from neurofocus.workflows.video.evaluate import require_output, write_evaluation
     from neurofocus.workflows.video.exits import write_exits
+    from neurofocus.workflows.video.quick import keep_memory
     from neurofocus.workflows.video.score import ExitRequest, score_model
 
     from .output import print_json, set_up_logging, video_lines
@@ -141,6 +142,7 @@ def evaluate(
     wanted, official = crop_count(crops), official_map(map_)
     require_output(out)
     request = ExitRequest(budget, timed, solve_exits)
+    keep_memory()
     video = open_model(
         model, config, set_, classes=classes, exits=exits, device=device, runtime=runtime, precision=precision
     )
@@ -187,14 +189,25 @@ def predict(
     from neurofocus.files import require_writable
     from neurofocus.workflows.video.look import check_budget
     from neurofocus.workflows.video.predict import predict_clip, refuse_twins
+    from neurofocus.workflows.video.quick import keep_memory, quickened
 
     from .output import print_error, print_json, set_up_logging
 
     set_up_logging(verbose)
     refuse_twins(clips)
     require_writable(out)
-    video = open_model(
-        model, config, set_, classes=classes, exits=exits, device=device, runtime=runtime, precision=precision
+    keep_memory()
+    video = quickened(
+        open_model(
+            model,
+            config,
+            set_,
+            classes=classes,
+            exits=exits,
+            device=device,
+            runtime=runtime,
+            precision=precision,
+        )
     )
     if budget is not None:
         check_budget(video, budget)

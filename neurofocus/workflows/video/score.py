@@ -14,6 +14,7 @@ from neurofocus.workflows.video.budget import Budget, evaluate_exported, evaluat
 from neurofocus.workflows.video.bundle import VideoModel, able_to_stop
 from neurofocus.workflows.video.evaluate import VideoEvaluation, evaluate_videos
 from neurofocus.workflows.video.exits import ClipExits, solve_exits
+from neurofocus.workflows.video.quick import quickened
 from neurofocus.workflows.video.source import VideoData
 
 __all__ = ["ExitRequest", "score_model"]
@@ -75,6 +76,7 @@ def score_model(
     threads = config.threads or torch.get_num_threads()
     with reproducible(threads=threads, deterministic=config.train.deterministic):
         exits = _exits(video, data, wanted, request)
+        video = quickened(video)
         if crops is not None:
             config = config.model_copy(
                 update={"video": config.video.model_copy(update={"test_crops": crops})}
