@@ -28,7 +28,7 @@ from neurofocus.workflows.bundle import ModelBundle
 from neurofocus.workflows.exit_budget import BudgetedAnswer, ExitBudget, answer_within, exit_budget
 from neurofocus.workflows.runtime import load_for_prediction
 
-__all__ = ["Prediction", "predict", "predict_scan", "predict_volume"]
+__all__ = ["Prediction", "predict", "predict_volume"]
 
 _LOGGER = logging.getLogger("neurofocus.workflows")
 _SYNTHETIC = "SYNTHETIC: the model was trained on simulated disease; its answer says nothing about a person"
@@ -95,11 +95,6 @@ def predict(
     return predict_volume(
         read_volume(Path(path)), bundle, out=None if out is None else Path(out), exits=exits
     )
-
-
-def predict_scan(path: Path, bundle: ModelBundle, *, out: Path | None) -> Prediction:
-    """Predict one scan with a loaded bundle; see ``predict``."""
-    return predict_volume(read_volume(path), bundle, out=out)
 
 
 def predict_volume(

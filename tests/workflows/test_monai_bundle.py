@@ -13,7 +13,7 @@ from neurofocus.errors import BundleError, ConfigError
 from neurofocus.files import sha256_file
 from neurofocus.workflows.bundle import default_bundle, load_bundle
 from neurofocus.workflows.monai_bundle import export_monai
-from neurofocus.workflows.predict import predict_scan
+from neurofocus.workflows.predict import predict
 
 # What the bundle specification calls required in metadata.json.
 REQUIRED = {
@@ -101,7 +101,7 @@ def test_monai_gives_our_probabilities(exported: Path, tiny_scan: Path, tmp_path
     workflow.run()
     with (tmp_path / "eval" / "predictions.csv").open() as stream:
         ((name, *found),) = list(csv.reader(stream))
-    expected = predict_scan(tiny_scan, load_bundle(default_bundle()), out=None).probabilities
+    expected = predict(tiny_scan, load_bundle(default_bundle()), out=None).probabilities
     assert Path(name).name == tiny_scan.name
     assert [float(value) for value in found] == pytest.approx(list(expected.values()), abs=1e-5)
 
