@@ -21,7 +21,6 @@ from scipy import stats
 from neurofocus.early_exit.compare import exit_steps
 from neurofocus.model.cost import measure_cost
 from neurofocus.model.uni_adafocus import UniAdaFocus
-from neurofocus.schema.early_exit import ExitConfig
 from neurofocus.schema.load import load_run_config
 from neurofocus.workflows.video.answers import answer_videos
 from neurofocus.workflows.video.bundle import VideoModel, load_video_model
@@ -53,7 +52,7 @@ def curves(video: VideoModel, data: VideoData) -> dict[bool, Curve]:
     """Return mean cost and accuracy on test videos of every budget: with exits by threshold, and at random."""
     model = video.model
     assert isinstance(model, UniAdaFocus)
-    config = video.config.model_copy(update={"exit": ExitConfig(every=1)})
+    config = video.config.model_copy(update={"exit": load_run_config("digits").exit})
     exits = solve_exits(model, data, data.clips("validation"), config, kind="clips of the validation split")
     assert exits is not None
     plan, ladder = exits.plan, exits.plan.ladder
