@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from neurofocus.errors import BundleError, ConfigError
 from neurofocus.inference.onnx_stages import ExitGraphs, Graph
+from neurofocus.schema.base import first_problem
 from neurofocus.schema.export import ExportFile, ExportManifest
 
 __all__ = [
@@ -77,10 +78,8 @@ def read_export(folder: Path) -> ExportManifest:
     try:
         return ExportManifest.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole"
         raise BundleError(
-            f"{path}: {where}: {first['msg']}; export the bundle again with this version of neurofocus"
+            f"{path}: {first_problem(error)}; export the bundle again with this version of neurofocus"
         ) from None
 
 

@@ -18,6 +18,7 @@ from neurofocus.inference.stages import ExportedModel, Network
 from neurofocus.model.build import Model, build_model
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.resources import resource_path
+from neurofocus.schema.base import first_problem
 from neurofocus.schema.bundle import BundleManifest, FoldEntry
 from neurofocus.schema.model import without_initial_weights
 
@@ -143,10 +144,8 @@ def read_manifest(folder: Path) -> BundleManifest:
     try:
         manifest = BundleManifest.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole"
         raise BundleError(
-            f"{path}: {where}: {first['msg']}; use a bundle of this version of neurofocus or make it again"
+            f"{path}: {first_problem(error)}; use a bundle of this version of neurofocus or make it again"
         ) from None
     blank = text.replace(manifest.sha256.encode(), _BLANK.encode(), 1)
     if hashlib.sha256(blank).hexdigest() != manifest.sha256:

@@ -153,9 +153,8 @@ def time_exits(
     plan = for_crops(exits, config.video.test_crops).plan
     ways = [Way(plan, rule) for rule in plan.rules]
     ways += [stop_at(plan, place) for place in range(len(plan.ladder.steps))]
-    dataset, batch = data.dataset(data.clips(split), config), config.train.batch_size
-    loader = evaluation_loader(dataset, batch, num_workers=_workers(network, config, timed=True))
-    seconds = [run.seconds for run in run_ways(network, loader, ways, batch_size=batch)]
+    found = _run(network, data.dataset(data.clips(split), config), config, ways, timed=True)
+    seconds = [run.seconds for run in found.runs]
     number = len(plan.rules)
     return {"conditional": seconds[:number], "fixed": seconds[number:], **_clock(network, config)}
 
