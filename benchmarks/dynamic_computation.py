@@ -18,15 +18,14 @@ import numpy as np
 import torch
 from scipy import stats
 
-from neurofocus.data.loaders import evaluation_loader
-from neurofocus.early_exit.compare import exit_steps, random_exits
-from neurofocus.early_exit.plan import exit_ladder, solve_plan
-from neurofocus.evaluation.video.scores import softmax
+from neurofocus.early_exit.compare import exit_steps
 from neurofocus.model.cost import measure_cost
-from neurofocus.schema.early_exit import ExitConfig
+from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.load import load_run_config
-from neurofocus.training.inference import predict_cases
+from neurofocus.workflows.video.answers import answer_videos
 from neurofocus.workflows.video.bundle import VideoModel, load_video_model
+from neurofocus.workflows.video.exit_curve import exit_shares
+from neurofocus.workflows.video.exits import solve_exits
 from neurofocus.workflows.video.source import VideoData, find_videos
 from neurofocus.workflows.video.train import fitted, train_videos
 
@@ -39,7 +38,6 @@ NETWORKS: dict[tuple[bool, bool], tuple[str, list[str]]] = {
     (False, True): ("-whole", WHOLE_FRAMES),
     (False, False): ("-whole-uniform", [*WHOLE_FRAMES, *UNIFORM]),
 }
-DEALS = 20
 Curve = tuple[np.ndarray, np.ndarray]
 
 
@@ -50,31 +48,25 @@ def trained(data: VideoData, out: Path, overrides: list[str]) -> VideoModel:
     return load_video_model(out / "bundle", torch.device("cpu"))
 
 
-def answers(video: VideoModel, data: VideoData, split: str) -> Curve:
-    """Return the probabilities of a split at every exit step [N, E, K], and whether they are right [N, E]."""
-    dataset = data.dataset(data.clips(split), video.config)
-    probabilities = softmax(predict_cases(video.model, evaluation_loader(dataset, 50)).logits.numpy())
-    labels = np.array([clip.labels[0] for clip in dataset.clips])
-    return probabilities, (probabilities.argmax(-1) == labels[:, None]).astype(float)
-
-
 def curves(video: VideoModel, data: VideoData) -> dict[bool, Curve]:
     """Return mean cost and accuracy on test videos of every budget: with exits by threshold, and at random."""
-    config = video.config.model
-    gflops = np.array(measure_cost(config).exit_gflops)
-    ladder = exit_ladder(tuple(gflops), config.num_focus_frames, every=1)
-    plan = solve_plan(*answers(video, data, "validation"), ladder, ExitConfig(every=1))
-    probabilities, right = answers(video, data, "test")
-    rows = np.arange(len(right))
-    chosen = [exit_steps(probabilities, plan, rule) for rule in plan.rules]
-    costs = np.array([gflops[steps].mean() for steps in chosen])
-    sure = [right[rows, steps].mean() for steps in chosen]
-    dealt = [
-        np.mean([right[rows, random_exits(steps, seed=deal)].mean() for deal in range(DEALS)])
-        for steps in chosen
-    ]
-    order = np.argsort(costs)
-    return {True: (costs[order], np.array(sure)[order]), False: (costs[order], np.array(dealt)[order])}
+    model = video.model
+    assert isinstance(model, UniAdaFocus)
+    config = video.config.model_copy(update={"exit": load_run_config("digits").exit})
+    exits = solve_exits(model, data, data.clips("validation"), config, kind="clips of the validation split")
+    assert exits is not None
+    plan, ladder = exits.plan, exits.plan.ladder
+    scores = answer_videos(
+        model, data, data.clips("test"), config, kind="test clips", order=plan.order
+    ).scores
+    right = (scores.probabilities.argmax(-1) == scores.targets.argmax(-1)[:, None])[:, ladder.steps]
+    chosen = [exit_steps(scores.probabilities, plan, rule) for rule in plan.rules]
+    places = [np.searchsorted(ladder.steps, steps) for steps in chosen]
+    shares = np.array([exit_shares(steps, ladder) for steps in chosen])
+    costs, order = shares @ ladder.gflops, np.argsort(shares @ ladder.gflops, kind="stable")
+    sure = np.array([right[np.arange(len(right)), place].mean() for place in places])
+    dealt = shares @ right.mean(0)  # the mean over all ways to deal the same exits
+    return {True: (costs[order], sure[order]), False: (costs[order], dealt[order])}
 
 
 def at(curve: Curve, budgets: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ import torch
 from neurofocus.errors import ConfigError
 from neurofocus.inference.fast_encoder import FastEncoder
 from neurofocus.inference.hardware import check_bfloat16, keep_freed_memory
-from neurofocus.model.cost import count_gflops
+from neurofocus.model.cost import count_operations
 from neurofocus.model.encoders.mobilenet import MobileNetV2
 from neurofocus.model.encoders.protocol import Encoder
 from neurofocus.model.encoders.resnet import ResNet
@@ -71,7 +71,7 @@ def table(encoder: Encoder, number: int, side: int, forms: dict[str, InferenceSe
     print(f"{'':24}" + "".join(f"{count:>8}" for count in counts) + "  frames a call")
     for name in forms:
         print(f"{name:24}" + "".join(f"{statistics.median(times[name, count][1:]):8.0f}" for count in counts))
-    gflops = count_gflops(encoder, images, convention="mac")[type(encoder).__name__]
+    gflops = count_operations(encoder, images).gflops("mac")[type(encoder).__name__]
     fastest = min(statistics.median(values[1:]) for (name, _), values in times.items() if name == "packed")
     rate = 1.024**3 / statistics.median(products[1:])
     print(

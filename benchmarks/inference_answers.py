@@ -18,13 +18,15 @@ from neurofocus.inference.optimise import optimised
 from neurofocus.schema.inference import InferenceSettings
 
 
-@torch.no_grad()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", type=int, default=200)
+    parser.add_argument(
+        "--lessons", type=int, default=0, help="training steps of the encoders; none: random weights"
+    )
     arguments = parser.parse_args()
     keep_freed_memory()
-    model = telling_model()
+    model = telling_model(arguments.lessons)
     forms = {"float32": InferenceSettings()}
     try:
         check_bfloat16(torch.device("cpu"))
@@ -36,11 +38,11 @@ def main() -> None:
     answers: collections.Counter[int] = collections.Counter()
     for number in range(arguments.cases):
         frames = normalise(case(number), "imagenet")
-        plain = model(frames)
+        with torch.no_grad():
+            plain, others = model(frames), {name: other(frames) for name, other in fast.items()}
         top = plain.logits[0, -1].argmax()
         answers[int(top)] += 1
-        for name, other in fast.items():
-            output = other(frames)
+        for name, output in others.items():
             difference = float((output.step_probs - plain.step_probs).abs().max())
             same = bool(output.logits[0, -1].argmax() == top)
             found[name].append((difference, same, torch.equal(output.frame_indices, plain.frame_indices)))

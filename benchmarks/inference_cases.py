@@ -4,9 +4,11 @@ An untrained network answers every noise alike, and by margins that rounding tur
 colours, a stripe pattern and its drift; a video of it is that with noise, and an eighth of the videos are half of another kind.
 Batch statistics are taken from such videos, and each head's weights are the kinds' mean features (a classifier by the
 nearest mean), so that answers spread over the kinds and sure and unsure ones occur. ``SHARPNESS`` sets how sure.
+Encoders may first learn to tell single frames apart, as those that are really used have learned something.
 """
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -14,10 +16,14 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from neurofocus.data.video.augment import normalise
 from neurofocus.model.classifier import MaxPoolingClassifier
+from neurofocus.model.draws import Draws
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.load import load_run_config
+from neurofocus.schema.pretrain import PretrainConfig
+from neurofocus.training.pretrain import Stills, pretrain_encoders
 
 KINDS = 20
+LESSON = 16
 SHARPNESS = 8.0
 
 
@@ -47,14 +53,45 @@ def case(number: int) -> Tensor:
     return video[None]
 
 
-@torch.no_grad()
-def telling_model() -> UniAdaFocus:
-    """Return the ActivityNet network with random encoders, prepared as the module says."""
+def telling_model(lessons: int = 0) -> UniAdaFocus:
+    """Return the ActivityNet network, prepared as the module says.
+
+    Args:
+        lessons: steps of 16 frames that the encoders learn from; none: their weights are random.
+    """
     torch.manual_seed(0)
     model = UniAdaFocus(load_run_config("activitynet").model)
+    if lessons:
+        _teach(model, lessons)
+    return _prepared(model)
+
+
+def _teach(model: UniAdaFocus, lessons: int) -> None:
+    side, patch = model.config.frame_size, model.config.patch_size
+    boxes = torch.tensor([[side / 2, side / 2, patch, patch]]).expand(LESSON, 4)
+
+    def lesson(number: int) -> Iterator[Stills]:
+        kinds = torch.randint(KINDS, (LESSON,), generator=torch.Generator().manual_seed(number))
+        shown = [
+            pixels(kind, 10_000 + LESSON * number + place, 1) for place, kind in enumerate(kinds.tolist())
+        ]
+        yield Stills(normalise(torch.cat(shown), "imagenet"), kinds, boxes)
+
+    settings = PretrainConfig(epochs=lessons, batch_size=LESSON, learning_rate=1e-3, margin=(1, 1))
+    for record in pretrain_encoders(model, lesson, settings, draws=Draws(torch.Generator().manual_seed(0)))[
+        -3:
+    ]:
+        print(
+            f"lessons: accuracy of glances {record.global_accuracy:.2f}, of crops {record.local_accuracy:.2f}"
+        )
+
+
+@torch.no_grad()
+def _prepared(model: UniAdaFocus) -> UniAdaFocus:
     shown = [normalise(case(1000 + number), "imagenet") for number in range(2 * KINDS)]
     for part in model.modules():
         if isinstance(part, _BatchNorm):
+            part.reset_running_stats()
             part.momentum = None  # the average over the passes below
     for start in range(0, 8, 2):
         model.train()(torch.cat(shown[start : start + 2]))

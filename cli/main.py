@@ -15,6 +15,7 @@ from neurofocus.errors import NeurofocusError
 
 from . import cohort, video
 from .cv import cv
+from .export import check_export, export
 from .output import print_error
 from .predict import predict
 from .prepare import prepare
@@ -41,6 +42,8 @@ app.add_typer(cohort.app, name="cohort")
 app.command()(tune)
 app.add_typer(video.app, name="video")
 app.command()(profile)
+app.command()(export)
+app.command()(check_export)
 
 
 def _print_version(wanted: bool) -> None:

@@ -12,6 +12,8 @@ __all__ = [
     "DeviceOption",
     "FreshOption",
     "JsonOption",
+    "PrecisionOption",
+    "RuntimeOption",
     "SeedOption",
     "SetOption",
     "VerboseOption",
@@ -44,6 +46,17 @@ SetOption = Annotated[
     typer.Option("--set", metavar="A.B=VALUE", help="Override one setting; may be repeated."),
 ]
 DeviceOption = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda", help="Where to compute.")]
+RuntimeOption = Annotated[
+    str,
+    typer.Option(
+        "--runtime",
+        metavar="torch|onnx|openvino",
+        help="What computes the answers (see 'neurofocus export'); onnx and openvino on the CPU.",
+    ),
+]
+PrecisionOption = Annotated[
+    str, typer.Option("--precision", metavar="f32|bf16", help="Of openvino; bf16 is faster and less exact.")
+]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print machine-readable results on standard output.")
 ]

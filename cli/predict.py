@@ -1,15 +1,16 @@
 """``neurofocus predict``: one prediction a scan, with saliency on the scan's own grid."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import DeviceOption, JsonOption, VerboseOption
+from .options import DeviceOption, JsonOption, PrecisionOption, RuntimeOption, VerboseOption
 
 if TYPE_CHECKING:
     from neurofocus.errors import NeurofocusError
+    from neurofocus.workflows.bundle import ModelBundle
     from neurofocus.workflows.predict import Prediction
 
 __all__ = ["predict"]
@@ -35,6 +36,8 @@ def predict(
         ),
     ] = None,
     device: DeviceOption = "auto",
+    runtime: RuntimeOption = "torch",
+    precision: PrecisionOption = "f32",
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -49,9 +52,13 @@ def predict(
     set_up_logging(verbose)
     _check_stems(scans)
     documents = []
-    for scan, result in zip(
-        scans, _predictions(scans, model, out, device=device, budget=budget), strict=True
-    ):
+
+    def load() -> "ModelBundle":
+        from neurofocus.workflows.runtime import load_for_prediction
+
+        return load_for_prediction(model, device, runtime, precision=precision)
+
+    for scan, result in zip(scans, _predictions(scans, load, out, budget=budget), strict=True):
         if isinstance(result, NeurofocusError):
             print_error(str(result))
             continue
@@ -66,7 +73,7 @@ def predict(
 
 
 def _predictions(
-    scans: Sequence[Path], model: Path | None, out: Path, *, device: str, budget: float | None
+    scans: Sequence[Path], load: "Callable[[], ModelBundle]", out: Path, *, budget: float | None
 ) -> "Iterator[Prediction | NeurofocusError]":
     """Yield a prediction a scan, or why there is none.
 
@@ -87,9 +94,9 @@ def _predictions(
             yield error
             continue
         from neurofocus.workflows.exit_budget import exit_budget
-        from neurofocus.workflows.predict import load_for_prediction, predict_volume
+        from neurofocus.workflows.predict import predict_volume
 
-        bundle = bundle or load_for_prediction(model, device)
+        bundle = bundle or load()
         exits = None if budget is None else exit_budget(bundle, budget)
         try:
             yield predict_volume(volume, bundle, out=out, exits=exits)

@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from .options import ConfigOption, DeviceOption, FreshOption, JsonOption, SeedOption, SetOption, VerboseOption
+from .options import (
+    ConfigOption,
+    DeviceOption,
+    FreshOption,
+    JsonOption,
+    PrecisionOption,
+    RuntimeOption,
+    SeedOption,
+    SetOption,
+    VerboseOption,
+)
+from .video_check import check, list_
 from .video_options import (
     BudgetOption,
     ClassesOption,
@@ -38,53 +49,8 @@ app = typer.Typer(
 )
 
 
-@app.command(name="list")
-def list_() -> None:
-    """List the video data sets: classes, measure and title."""
-    from neurofocus.resources import list_resources
-    from neurofocus.schema.load import load_video_spec
-
-    for name in list_resources("videos"):
-        spec = load_video_spec(name)
-        classes = "any" if spec.num_classes is None else str(spec.num_classes)
-        typer.echo(f"{name:<15}{classes:>5} classes  {spec.metric:<5} {spec.title}")
-
-
-@app.command()
-def check(
-    dataset: DatasetOption,
-    data: DataOption = None,
-    format_: FormatOption = None,
-    lists: ListOption = None,
-    class_order: OrderOption = None,
-    classes: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Class file of a checkpoint, to compare the order with."),
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Open only this many clips a split, evenly over the list.")
-    ] = None,
-    thorough: Annotated[
-        bool, typer.Option("--thorough", help="Decode every frame of the opened clips.")
-    ] = False,
-    as_json: JsonOption = False,
-    verbose: VerboseOption = False,
-) -> None:
-    """Check lists and clips: counts, missing and unreadable files, labels, class orders. Exit code 2 if not passed."""
-    from neurofocus.workflows.video.check import check_video_folder, report_lines
-
-    from .output import print_json, set_up_logging
-
-    set_up_logging(verbose)
-    options = list_options(format_, lists, class_order)
-    report = check_video_folder(dataset, data, options, limit=limit, thorough=thorough, classes=classes)
-    if as_json:
-        print_json(report.as_json())
-    else:
-        for line in report_lines(report):
-            typer.echo(line)
-    if not report.passed:
-        raise typer.Exit(2)
+app.command(name="list")(list_)
+app.command()(check)
 
 
 @app.command()
@@ -156,6 +122,8 @@ def evaluate(
     exclude: ExcludeOption = None,
     strict: StrictOption = False,
     device: DeviceOption = "auto",
+    runtime: RuntimeOption = "torch",
+    precision: PrecisionOption = "f32",
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -165,6 +133,7 @@ def evaluate(
     """
     from neurofocus.workflows.video.evaluate import require_output, write_evaluation
     from neurofocus.workflows.video.exits import write_exits
+    from neurofocus.workflows.video.quick import keep_memory
     from neurofocus.workflows.video.score import ExitRequest, score_model
 
     from .output import print_json, set_up_logging, video_lines
@@ -173,7 +142,10 @@ def evaluate(
     wanted, official = crop_count(crops), official_map(map_)
     require_output(out)
     request = ExitRequest(budget, timed, solve_exits)
-    video = open_model(model, config, set_, classes=classes, exits=exits, device=device)
+    keep_memory()
+    video = open_model(
+        model, config, set_, classes=classes, exits=exits, device=device, runtime=runtime, precision=precision
+    )
     found = find_data(
         dataset, data, list_options(format_, lists, class_order), exclude=exclude, strict=strict
     )
@@ -181,7 +153,7 @@ def evaluate(
     files = write_evaluation(out, result)
     if solve_exits is not None and result.exits is not None:
         files["exits"] = out / "exits.json"
-        write_exits(files["exits"], result.exits, video.model)
+        write_exits(files["exits"], result.exits, video.of_torch("--solve-exits"))
     if as_json:
         print_json(result.metrics)
         return
@@ -204,6 +176,8 @@ def predict(
     exits: ExitsOption = None,
     strict: StrictOption = False,
     device: DeviceOption = "auto",
+    runtime: RuntimeOption = "torch",
+    precision: PrecisionOption = "f32",
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -211,22 +185,30 @@ def predict(
 
     A clip that cannot be read does not stop the others; the exit code is then 2.
     """
-    from neurofocus.errors import ConfigError, NeurofocusError
+    from neurofocus.errors import NeurofocusError
     from neurofocus.files import require_writable
     from neurofocus.workflows.video.look import check_budget
-    from neurofocus.workflows.video.predict import clip_stem, predict_clip
+    from neurofocus.workflows.video.predict import predict_clip, refuse_twins
+    from neurofocus.workflows.video.quick import keep_memory, quickened
 
     from .output import print_error, print_json, set_up_logging
 
     set_up_logging(verbose)
-    stems = [clip_stem(clip) for clip in clips]
-    twice = next((clip for clip, stem in zip(clips, stems, strict=True) if stems.count(stem) > 1), None)
-    if twice is not None:
-        raise ConfigError(
-            f"{twice}: another clip would write the same files ({clip_stem(twice)}_...); predict them apart"
-        )
+    refuse_twins(clips)
     require_writable(out)
-    video = open_model(model, config, set_, classes=classes, exits=exits, device=device)
+    keep_memory()
+    video = quickened(
+        open_model(
+            model,
+            config,
+            set_,
+            classes=classes,
+            exits=exits,
+            device=device,
+            runtime=runtime,
+            precision=precision,
+        )
+    )
     if budget is not None:
         check_budget(video, budget)
     documents = []

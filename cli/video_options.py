@@ -132,24 +132,35 @@ def open_model(
     classes: Path | None,
     exits: Path | None,
     device: str,
+    runtime: str,
+    precision: str,
 ) -> "VideoModel":
     """Return a bundle's model or, with a configuration, that of a checkpoint; a bundle has its own.
 
     Raises:
-        ConfigError: overrides without a configuration.
+        ConfigError: overrides without a configuration, or options that do not go with the runtime.
         NeurofocusError: the model or the device is not acceptable.
     """
     from neurofocus.errors import ConfigError
     from neurofocus.schema.load import load_run_config
     from neurofocus.workflows.device import choose_device
-    from neurofocus.workflows.video.bundle import load_video_model
+    from neurofocus.workflows.runtime import check_runtime
+    from neurofocus.workflows.video.bundle import load_exported_video, load_video_model
 
     if config is None and overrides:
         raise ConfigError(
             f"--set {overrides[0]}: goes with --config and a checkpoint; a bundle has its settings"
         )
-    settings = None if config is None else load_run_config(config, overrides or ())
-    return load_video_model(model, choose_device(device), config=settings, classes=classes, exits=exits)
+    kind, exact = check_runtime(runtime, precision, device)
+    if kind == "torch":
+        settings = None if config is None else load_run_config(config, overrides or ())
+        return load_video_model(model, choose_device(device), config=settings, classes=classes, exits=exits)
+    if config is not None or classes is not None:
+        raise ConfigError(
+            f"--runtime {kind}: takes a bundle or an export, which hold configuration and classes; leave out --config, "
+            "--set and --classes"
+        )
+    return load_exported_video(model, kind, precision=exact, exits=exits)
 
 
 def crop_count(crops: int | None) -> int | None:

@@ -21,6 +21,9 @@ _HEAVY = {
     "nilearn",
     "matplotlib",
     "omegaconf",
+    "onnx",
+    "onnxruntime",
+    "openvino",
 }
 _SCRIPT = """
 import json, sys
@@ -39,6 +42,7 @@ print(json.dumps([code, sorted(sys.modules)]), file=sys.stderr)
         ["cv", "--help"],
         ["predict", "--help"],
         ["profile", "--help"],
+        ["export", "--help"],
         ["cohort", "--help"],
         ["video", "--help"],
         ["video", "train", "--help"],

@@ -4,12 +4,13 @@ RAS order, N4, rigid and affine to MNI152, template brain mask, one interpolatio
 clip and z-score inside the mask. Deviations from the paper (which gives no MRI recipe): docs/decisions.md.
 """
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neurofocus.data.alignment import Alignment, align
+from neurofocus.data.alignment import Alignment, align, timed
 from neurofocus.data.bias import sample_bias
 from neurofocus.data.frames import FrameGrid
 from neurofocus.data.geometry import Affine, Array
@@ -21,12 +22,13 @@ from neurofocus.data.volume import Volume, to_canonical
 from neurofocus.errors import VolumeError
 from neurofocus.schema.run import PrepareConfig
 
-__all__ = ["PREPARE_VERSION", "PreparedCase", "prepare_case"]
+__all__ = ["PREPARE_VERSION", "PreparedCase", "named_in_template", "prepare_case"]
 
 # Part of every cache key: raise it whenever the same scan would give other frames.
 PREPARE_VERSION = 2
 
 _MIN_MASK_PIXELS = 1000
+_IN_TEMPLATE = re.compile(r"_space-MNI152[A-Za-z0-9]*(_|$)")
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,19 @@ class PreparedCase:
         world_to_template: Scan world mm to template world mm [4, 4].
         quality: Named measures of the scan and its registration (see ``quality.measure``).
         warnings: What the user should know, one line each.
+        seconds: What each stage took: coarse, n4, fine where they were run, frames; empty where frames were stored.
     """
 
     frames: Array
     world_to_template: Affine
     quality: dict[str, float]
     warnings: tuple[str, ...]
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def named_in_template(stem: str) -> bool:
+    """Say whether a scan's name tells (as BIDS does) that it is in MNI152 space already."""
+    return _IN_TEMPLATE.search(stem) is not None
 
 
 def prepare_case(
@@ -69,20 +78,23 @@ def prepare_case(
         ConfigError: if the brain mask needs an extra that is not installed.
     """
     scan = to_canonical(volume)
-    world_to_template, field = np.eye(4), None
+    world_to_template, bias = np.eye(4), None
+    seconds: dict[str, float] = {}
     if not in_template:
         found = alignment or align(scan, prepare)
-        world_to_template, field = found.world_to_template, found.field
-    to_voxels = frames_to_voxels(grid, scan.affine, world_to_template)
-    raw = resample(scan.array, to_voxels, grid.shape)
-    if field is not None:
-        raw /= sample_bias(field, grid.affine, raw.shape)
-    mask = _brain_mask(scan, prepare, grid, world_to_template) & inside(
-        to_voxels, scan.array.shape, grid.shape
-    )
-    frames = _normalise(raw, mask, prepare.clip_percentiles, scan.stem)
-    quality = measure(scan, frames, mask, grid, world_to_template)
-    return PreparedCase(frames, world_to_template, quality, (*volume.warnings, *warn(quality)))
+        world_to_template, bias = found.world_to_template, found.field
+        seconds |= found.seconds
+    with timed(seconds, "frames"):
+        to_voxels = frames_to_voxels(grid, scan.affine, world_to_template)
+        raw = resample(scan.array, to_voxels, grid.shape)
+        if bias is not None:
+            raw /= sample_bias(bias, grid.affine, raw.shape)
+        mask = _brain_mask(scan, prepare, grid, world_to_template) & inside(
+            to_voxels, scan.array.shape, grid.shape
+        )
+        frames = _normalise(raw, mask, prepare.clip_percentiles, scan.stem)
+        quality = measure(scan, frames, mask, grid, world_to_template)
+    return PreparedCase(frames, world_to_template, quality, (*volume.warnings, *warn(quality)), seconds)
 
 
 def _brain_mask(

@@ -12,8 +12,8 @@ from neurofocus.schema.inference import InferenceSettings
 
 __all__ = ["FastEncoder"]
 
-# More frames a call are no faster on a CPU, and fewer read the weights more often (docs/performance.md).
-_CPU_FRAMES = 16
+# More pixels a call leave a CPU's cache, and fewer read the weights more often (docs/performance.md).
+_CPU_PIXELS = 8 * 224 * 224
 _CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
@@ -38,7 +38,9 @@ class FastEncoder(Encoder):
         self.mixes_frames = encoder.mixes_frames
         example = next(encoder.parameters())
         on_cpu = example.device.type == "cpu"
-        self.frames_per_call = settings.frames_per_call or (_CPU_FRAMES if on_cpu else None)
+        self.frames_per_call = settings.frames_per_call
+        if self.frames_per_call is None and on_cpu:
+            self.frames_per_call = max(1, _CPU_PIXELS // (shape[1] * shape[2]))
         self.dtype = torch.bfloat16 if settings.precision == "bfloat16" else torch.float32
         self.channels_last = settings.channels_last
         self.network = _network(encoder, settings, on_cpu=on_cpu)

@@ -5,12 +5,14 @@ import copy
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from neurofocus.inference.fast_crop import sample_patches
 from neurofocus.inference.fast_encoder import FastEncoder
 from neurofocus.inference.fusion import fold, trace
 from neurofocus.inference.hardware import check_bfloat16, check_packed
 from neurofocus.inference.packed import pack
 from neurofocus.model.build import Model
 from neurofocus.model.tsm_plus import TsmPlus
+from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.inference import InferenceSettings
 
 __all__ = ["optimised"]
@@ -50,6 +52,8 @@ def optimised(model: Model, settings: InferenceSettings | None = None) -> Model:
     made.local_encoder = FastEncoder(
         made.local_encoder, settings, shape=(channels, focus, focus), num_frames=config.num_focus_frames
     )
+    if isinstance(made, UniAdaFocus) and settings.sampled:
+        made.cropper = sample_patches
     if settings.fold:
         _fold_rest(made, packed=settings.packed and device.type == "cpu")
     return made

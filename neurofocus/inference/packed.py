@@ -13,7 +13,7 @@ from torch import Tensor, fx, nn
 
 from neurofocus.inference.fusion import called_module
 
-__all__ = ["PackedConvolution", "pack"]
+__all__ = ["PackedConvolution", "PackedLinear", "pack"]
 
 # What oneDNN calls the activations, and their bounds.
 _ACTIVATIONS: dict[type[nn.Module], tuple[str, list[float]]] = {
@@ -74,11 +74,41 @@ class PackedConvolution(nn.Module):
         return weight
 
 
+class PackedLinear(nn.Module):
+    """A linear layer, then perhaps ReLU, as `PackedConvolution`.
+
+    Args:
+        linear: on a CPU; its own weights are not changed.
+        rectified: whether ReLU follows.
+    """
+
+    def __init__(self, linear: nn.Linear, *, rectified: bool) -> None:
+        super().__init__()
+        self._weight = linear.weight.detach()
+        self._bias = None if linear.bias is None else linear.bias.detach()
+        self._activation = "relu" if rectified else "none"
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return activation(features @ weight^T + bias), [N, out], of features [N, in]."""
+        if not self._weight.is_mkldnn:
+            self._weight = torch.ops.mkldnn._reorder_linear_weight(self._weight, len(features))
+        result: Tensor = torch.ops.mkldnn._linear_pointwise(
+            features, self._weight, self._bias, self._activation, [], ""
+        )
+        return result
+
+
 def pack(traced: fx.GraphModule) -> None:
-    """Replace every plain convolution with the sum and the activation after it by one call, in place."""
+    """Replace every plain convolution with the sum and the activation after it by one call, in place.
+
+    Linear layers with their ReLU likewise.
+    """
     places = {node: place for place, node in enumerate(traced.graph.nodes)}
     for node in list(traced.graph.nodes):
         convolution = called_module(traced, node)
+        if type(convolution) is nn.Linear:
+            _pack_linear(traced, node, convolution)
+            continue
         if not isinstance(convolution, (nn.Conv2d, nn.Conv3d)) or not _is_plain(convolution):
             continue
         last, inputs = _with_sum(node, places)
@@ -93,6 +123,15 @@ def pack(traced: fx.GraphModule) -> None:
         places[packed] = places[end]
     traced.delete_all_unused_submodules()
     traced.recompile()
+
+
+def _pack_linear(traced: fx.GraphModule, node: fx.Node, linear: nn.Linear) -> None:
+    rectified = type(_activation_after(traced, node)) is nn.ReLU
+    traced.set_submodule(str(node.target), PackedLinear(linear, rectified=rectified))
+    if rectified:
+        activation = next(iter(node.users))
+        activation.replace_all_uses_with(node)
+        traced.graph.erase_node(activation)
 
 
 def _is_plain(convolution: nn.Conv2d | nn.Conv3d) -> bool:

@@ -68,7 +68,16 @@ class TorchStages:
         order: which focus frames come first; without effect where f_L needs all of them at once.
         prepare: from a case's pixels, uint8 say, to what an encoder takes, frame by frame; done on the model's device,
             for frames that are looked at only. None: they are ready.
+
+    Attributes:
+        device: the model's.
+        runtime: torch.
+
+    Raises:
+        ValueError: the model is in training mode.
     """
+
+    runtime: str = "torch"
 
     def __init__(
         self,
@@ -77,10 +86,12 @@ class TorchStages:
         order: Literal["time", "weight"] = "time",
         prepare: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
+        if model.training:
+            raise ValueError("conditional exits need a model in evaluation mode; call model.eval()")
         self.model = model
         self.order = order
         self._prepare = prepare
-        self._device = next(model.parameters()).device
+        self.device = next(model.parameters()).device
 
     @property
     def num_global_exits(self) -> int:
@@ -173,5 +184,5 @@ class TorchStages:
 
     def _prepared(self, frames: Tensor) -> Tensor:
         """Return frames [N, C, H, W] or [V, T, C, H, W] as an encoder takes them, on the model's device."""
-        moved = frames.to(self._device, non_blocking=True)
+        moved = frames.to(self.device, non_blocking=True)
         return moved if self._prepare is None else self._prepare(moved)

@@ -10,6 +10,7 @@ from neurofocus.model.draws import Draws
 
 __all__ = [
     "by_weight",
+    "chosen_weights",
     "draw_frames",
     "expected_frame_logits",
     "expected_frame_loss",
@@ -94,7 +95,7 @@ def quantile_frames(
     place = middle if draws is None else draws.uniform(shape, torch.float64)
     part = torch.arange(num_focus_frames, dtype=weights.dtype, device=weights.device)
     quantile = (part + place.to(weights.device)) / num_focus_frames
-    hit = torch.searchsorted(upper, quantile).clamp(max=bins - 1)
+    hit = (upper[:, None] < quantile[..., None]).sum(-1).clamp(max=bins - 1)  # a search that ONNX has, too
     mass = weights.gather(1, hit).clamp_min(_TINY)
     within = 1 - (upper.gather(1, hit) - quantile) / mass
     position = (hit + within.clamp(0, 1)) / bins
@@ -203,7 +204,12 @@ def by_weight(weights: Tensor, num_frames: int, indices: Tensor) -> Tensor:
         num_frames: T0.
         indices: the chosen frames, [B, F].
     """
-    return _spread(weights, num_frames).gather(1, indices).argsort(dim=1, descending=True, stable=True)
+    return chosen_weights(weights, num_frames, indices).argsort(dim=1, descending=True, stable=True)
+
+
+def chosen_weights(weights: Tensor, num_frames: int, indices: Tensor) -> Tensor:
+    """Return the weights of chosen frames up to a common factor, [B, F]; arguments as in ``by_weight``."""
+    return _spread(weights, num_frames).gather(1, indices)
 
 
 def take_frames(frames: Tensor, indices: Tensor) -> Tensor:
@@ -236,5 +242,8 @@ def _draw_order(weights: Tensor, draws: Draws) -> Tensor:
 def _strictly_increasing(indices: Tensor, num_frames: int) -> Tensor:
     """Push repeated indices to the right, then keep all below T0; both as in the released code, [B, F]."""
     steps = torch.arange(indices.shape[1], device=indices.device)
-    pushed = (indices - steps).cummax(dim=1).values + steps
+    # The running maximum of indices - steps, plus steps. ONNX has no cummax, and OpenVINO 2026.4 loses a sum that takes
+    # back an earlier difference.
+    ahead = steps[:, None] - steps
+    pushed = torch.where(ahead >= 0, indices[:, None] + ahead, -1).amax(-1)
     return pushed.minimum(num_frames - indices.shape[1] + steps)

@@ -8,7 +8,7 @@ Boxes are (x_c, y_c, height, width) in pixels, x to the right and y down, (0, 0)
 pixel i covering [i, i + 1): the convention of ``align_corners=False``.
 """
 
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -16,9 +16,26 @@ from torch.nn import functional
 
 from neurofocus.schema.model import PatchConfig
 
-__all__ = ["Padding", "boxes_from_actions", "crop_and_resize", "crop_matrices", "interpolate_actions"]
+__all__ = [
+    "Cropper",
+    "Padding",
+    "boxes_from_actions",
+    "crop_and_resize",
+    "crop_matrices",
+    "interpolate_actions",
+]
 
 Padding = Literal["border", "zeros"]
+
+
+class Cropper(Protocol):
+    """Whatever crops as `crop_and_resize` does."""
+
+    def __call__(
+        self, images: Tensor, boxes: Tensor, size: int, *, antialias: bool, padding: Padding
+    ) -> Tensor:
+        """Return patches [N, C, size, size]."""
+
 
 # Output rows that share one window of source rows. An interpolation matrix is banded; multiplying window by
 # window skips most of its zeros: 0.0014 GFLOPs a 224-pixel frame instead of 0.030. Longer windows are faster by a

@@ -65,14 +65,14 @@ class TwoEncoders(nn.Module):
         return take_frames(frames, indices.to(frames.device))
 
     def global_maps(self, images: Tensor, num_frames: int = 1) -> Tensor:
-        """Return f_G's maps, [N, D, h, w], of whole frames [N, C, H, W]; they are shrunk to the glance's size here.
+        """Return f_G's maps, [N, D, h, w], of whole frames [N, C, H, W]; shrunk to the glance's size unless they have it.
 
         Args:
             images: the frames of clip after clip.
             num_frames: of a clip.
         """
         config = self.config
-        if config.glance_size is not None and config.glance_size != config.frame_size:
+        if config.glance_size is not None and config.glance_size != images.shape[-1]:
             images = functional.interpolate(
                 images, size=config.glance_size, mode="bilinear", antialias=config.patches.antialias
             )

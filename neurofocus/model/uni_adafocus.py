@@ -14,7 +14,7 @@ from neurofocus.model.draws import Draws
 from neurofocus.model.frame_sampling import draw_frames, quantile_frames, take_frames, uniform_frames
 from neurofocus.model.heads import auxiliary_head, fill_heads
 from neurofocus.model.outputs import Decision, FocusOutput, GlanceOutput, UniAdaFocusOutput
-from neurofocus.model.patches import boxes_from_actions, crop_and_resize, interpolate_actions
+from neurofocus.model.patches import Cropper, boxes_from_actions, crop_and_resize, interpolate_actions
 from neurofocus.model.spatial_policy import SpatialPolicy
 from neurofocus.model.temporal_policy import TemporalPolicy
 from neurofocus.model.two_encoders import TwoEncoders
@@ -33,12 +33,14 @@ class UniAdaFocus(TwoEncoders):
         global_head: FC_G of Eq. 11, used in training; of clip models also the exit after the glance.
         local_head: FC_L of Eq. 11, used in training only.
         policy_head: FC_Aux of Eq. 14, used in training only.
+        cropper: cuts patches and maps; a faster one without gradients may take its place for prediction.
     """
 
     kind = "uni_adafocus"
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
+        self.cropper: Cropper = crop_and_resize
         global_channels, local_channels = self.feature_channels
         self.spatial_policy = SpatialPolicy(
             global_channels,
@@ -208,7 +210,7 @@ class UniAdaFocus(TwoEncoders):
     def resample(self, images: Tensor, boxes: Tensor, size: int) -> Tensor:
         """Crop with this model's filter settings; see `crop_and_resize`."""
         patches = self.config.patches
-        return crop_and_resize(images, boxes, size, antialias=patches.antialias, padding=patches.padding)
+        return self.cropper(images, boxes, size, antialias=patches.antialias, padding=patches.padding)
 
     def _heads(self, stage: Literal["global", "local"]) -> dict[str, nn.Module]:
         """Return f_C's head on one encoder's features, where it has a single one, and the auxiliary head."""

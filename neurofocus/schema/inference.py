@@ -21,13 +21,14 @@ class InferenceSettings(Settings):
         description="on a CPU: a convolution, its sum and its activation are one call of oneDNN, and its weights are "
         "kept in the order that this call reads; without effect on GPUs",
     )
+    sampled: bool = Field(True, description="crops read only the pixels that they need")
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="of the encoders; policies, frame choice and classifier are always float32"
     )
     frames_per_call: int | None = Field(
         None,
         ge=1,
-        description="frames that an encoder sees at a time, whole clips at least; none: 16 on a CPU, all on a GPU",
+        description="frames that an encoder sees at a time, whole clips at least; none: as many as 8 of 224 x 224 pixels on a CPU, all on a GPU",
     )
     compile: bool = Field(
         False, description="encoders by torch.compile: a minute or so before the first answer"
@@ -42,4 +43,4 @@ class InferenceSettings(Settings):
         return self
 
 
-PLAIN = InferenceSettings(fold=False, channels_last=False, packed=False)
+PLAIN = InferenceSettings(fold=False, channels_last=False, packed=False, sampled=False)

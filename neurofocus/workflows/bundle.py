@@ -14,9 +14,11 @@ from torch import Tensor
 
 from neurofocus.errors import BundleError
 from neurofocus.files import atomic_folder, write_bytes
+from neurofocus.inference.stages import ExportedModel, Network
 from neurofocus.model.build import Model, build_model
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.resources import resource_path
+from neurofocus.schema.base import first_problem
 from neurofocus.schema.bundle import BundleManifest, FoldEntry
 from neurofocus.schema.model import without_initial_weights
 
@@ -27,6 +29,7 @@ __all__ = [
     "load_bundle",
     "pack_weights",
     "read_bundle",
+    "read_manifest",
     "save_bundle",
 ]
 
@@ -39,11 +42,24 @@ _BLANK = "0" * 64
 
 @dataclass(frozen=True)
 class ModelBundle:
-    """A loaded bundle for scans: its manifest and one model a fold, in evaluation mode."""
+    """A loaded bundle for scans: its manifest and one model a fold, in evaluation mode.
+
+    Attributes:
+        manifest: what it says.
+        models: of the folds.
+        sha256: of the manifest.
+        exported: the same models where another runtime answers; PyTorch's explain the answers all the same.
+    """
 
     manifest: BundleManifest
     models: tuple[UniAdaFocus, ...]
     sha256: str
+    exported: tuple[ExportedModel, ...] = ()
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """What answers, one a fold."""
+        return self.exported or self.models
 
     @property
     def threshold(self) -> float | None:
@@ -112,6 +128,12 @@ def read_bundle(folder: Path, device: torch.device | str = "cpu") -> tuple[Bundl
     Raises:
         BundleError: a file is missing or damaged, or the manifest is not one of ours.
     """
+    manifest = read_manifest(folder)
+    return manifest, tuple(_load_model(folder, entry, manifest, device) for entry in manifest.folds)
+
+
+def read_manifest(folder: Path) -> BundleManifest:
+    """Read and verify what a bundle says about its models; see ``read_bundle``."""
     path = folder / _MANIFEST
     try:
         text = path.read_bytes()
@@ -122,15 +144,13 @@ def read_bundle(folder: Path, device: torch.device | str = "cpu") -> tuple[Bundl
     try:
         manifest = BundleManifest.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole"
         raise BundleError(
-            f"{path}: {where}: {first['msg']}; use a bundle of this version of neurofocus or make it again"
+            f"{path}: {first_problem(error)}; use a bundle of this version of neurofocus or make it again"
         ) from None
     blank = text.replace(manifest.sha256.encode(), _BLANK.encode(), 1)
     if hashlib.sha256(blank).hexdigest() != manifest.sha256:
         raise BundleError(f"{path}: damaged or edited (its SHA-256 does not fit); copy the bundle again")
-    return manifest, tuple(_load_model(folder, entry, manifest, device) for entry in manifest.folds)
+    return manifest
 
 
 def _load_model(

@@ -108,7 +108,7 @@ def _cross_validate(request: RunRequest, device: torch.device) -> CrossValidatio
 
 def _finished(out: Path, config: RunConfig, spec: CohortSpec) -> list[FoldResult]:
     found = (
-        finished_fold(fold_folder(out, number), tuple(spec.classes))
+        finished_fold(fold_folder(out, number), tuple(spec.classes), exits=config.exit)
         for number in range(1, config.data.folds + 1)
     )
     return [result for result in found if result is not None]

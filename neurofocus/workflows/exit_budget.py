@@ -11,7 +11,8 @@ from neurofocus.early_exit.decide import rule_for_budget
 from neurofocus.early_exit.runner import ExitAnswer, run_with_exits
 from neurofocus.errors import ConfigError
 from neurofocus.explain.attribution import Look
-from neurofocus.inference.torch_stages import CaseFrames, TorchStages
+from neurofocus.inference.stages import stages_of
+from neurofocus.inference.torch_stages import CaseFrames
 from neurofocus.schema.early_exit import ExitPlan, ExitRule
 from neurofocus.workflows.bundle import ModelBundle
 from neurofocus.workflows.exits import focus_frames_of
@@ -133,8 +134,8 @@ def answer_within(budget: ExitBudget, bundle: ModelBundle, frames: Tensor) -> Bu
         frames: [1, T0, C, H, W] as the models see them.
     """
     answers, looks = [], []
-    for model, plan, rule in zip(bundle.models, budget.plans, budget.rules, strict=True):
-        stages = TorchStages(model, order=plan.order)
+    for model, plan, rule in zip(bundle.networks, budget.plans, budget.rules, strict=True):
+        stages = stages_of(model, order=plan.order)
         (answer,) = run_with_exits(stages, [CaseFrames(frames)], plan, rule, batch_size=1)
         answers.append(answer)
         looks.append(Look(focus_frames_of(model, answer.step), plan.order))

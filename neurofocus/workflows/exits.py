@@ -1,6 +1,7 @@
 """What conditional exits need to know of a model: where a case may stop, and what each stop needs."""
 
 from neurofocus.early_exit.plan import exit_ladder
+from neurofocus.inference.stages import Network
 from neurofocus.model.cost import measure_cost
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.early_exit import ExitLadder
@@ -19,7 +20,7 @@ def ladder_of(model: UniAdaFocus, every: int) -> ExitLadder:
     return exit_ladder(costs, len(costs) - model.num_global_exits, every=every)
 
 
-def focus_frames_of(model: UniAdaFocus, step: int) -> int:
+def focus_frames_of(model: Network, step: int) -> int:
     """Return how many focus frames an exit step of the model needs."""
     steps = step + 1 - model.num_global_exits
     if steps <= 0:

@@ -1,17 +1,19 @@
 """``neurofocus predict``: one scan becomes probabilities, saliency on its own grid, a picture and a page."""
 
-import re
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from neurofocus import __version__
+from neurofocus.data.alignment import timed
 from neurofocus.data.dataset import evaluation_frames
 from neurofocus.data.frames import FrameGrid, frame_grid
-from neurofocus.data.preprocess import PreparedCase, prepare_case
+from neurofocus.data.preprocess import PreparedCase, named_in_template, prepare_case
 from neurofocus.data.volume import Volume, read_volume, write_volume
 from neurofocus.evaluation.thresholds import decide
 from neurofocus.explain.overlay import write_overlay
@@ -20,14 +22,15 @@ from neurofocus.explain.saliency import METHOD, CaseSaliency, SaliencyOptions, c
 from neurofocus.explain.summary import CaseSummary, ExplainedCase
 from neurofocus.explain.viewer import write_viewer
 from neurofocus.files import all_or_none, write_json
-from neurofocus.training.inference import predict_frames
-from neurofocus.workflows.bundle import ModelBundle, default_bundle, load_bundle
-from neurofocus.workflows.device import choose_device
+from neurofocus.inference.stages import whole
+from neurofocus.inference.torch_stages import CaseFrames
+from neurofocus.workflows.bundle import ModelBundle
 from neurofocus.workflows.exit_budget import BudgetedAnswer, ExitBudget, answer_within, exit_budget
+from neurofocus.workflows.runtime import load_for_prediction
 
-__all__ = ["Prediction", "load_for_prediction", "predict", "predict_scan", "predict_volume"]
+__all__ = ["Prediction", "predict", "predict_volume"]
 
-_IN_TEMPLATE = re.compile(r"_space-MNI152[A-Za-z0-9]*(_|$)")
+_LOGGER = logging.getLogger("neurofocus.workflows")
 _SYNTHETIC = "SYNTHETIC: the model was trained on simulated disease; its answer says nothing about a person"
 
 
@@ -42,6 +45,7 @@ class Prediction:
         explained: scan, frames and saliency, as the files show them.
         files: what was written, by kind; empty if nothing was.
         budgeted: what was spent of a budget; None without one.
+        seconds: what each stage took, by name; reading the scan and the bundle not counted.
     """
 
     predicted: str
@@ -49,7 +53,8 @@ class Prediction:
     document: dict[str, Any]
     explained: ExplainedCase
     files: dict[str, Path]
-    budgeted: BudgetedAnswer | None = None
+    budgeted: BudgetedAnswer | None
+    seconds: dict[str, float]
 
     def summary_lines(self) -> list[str]:
         """Return the few lines a person reads."""
@@ -68,6 +73,7 @@ def predict(
     out: str | Path | None = None,
     device: str = "auto",
     budget: float | None = None,
+    runtime: str = "torch",
 ) -> Prediction:
     """Predict one scan.
 
@@ -77,27 +83,18 @@ def predict(
         out: where the files go; none: nothing is written.
         device: auto, cpu, cuda or cuda:N.
         budget: 1e9 multiply-adds to spend on a scan on average, by all fold models together; none: no limit.
+        runtime: torch, onnx or openvino: what answers; a bundle that is loaded already keeps its own.
 
     Raises:
         VolumeError: the scan is not acceptable.
         BundleError: the bundle is not acceptable.
         ConfigError: the bundle cannot keep to the budget.
     """
-    bundle = model if isinstance(model, ModelBundle) else load_for_prediction(model, device)
+    bundle = model if isinstance(model, ModelBundle) else load_for_prediction(model, device, runtime)
     exits = None if budget is None else exit_budget(bundle, budget)
     return predict_volume(
         read_volume(Path(path)), bundle, out=None if out is None else Path(out), exits=exits
     )
-
-
-def load_for_prediction(model: str | Path | None, device: str) -> ModelBundle:
-    """Return a bundle by its folder, or the shipped one, on a device."""
-    return load_bundle(default_bundle() if model is None else Path(model), choose_device(device))
-
-
-def predict_scan(path: Path, bundle: ModelBundle, *, out: Path | None) -> Prediction:
-    """Predict one scan with a loaded bundle; see ``predict``."""
-    return predict_volume(read_volume(path), bundle, out=out)
 
 
 def predict_volume(
@@ -109,20 +106,19 @@ def predict_volume(
     """
     config = bundle.manifest.config
     grid = frame_grid(config.prepare, config.model.frame_size)
-    in_template = _IN_TEMPLATE.search(volume.stem) is not None
-    case = prepare_case(volume, config.prepare, grid, in_template=in_template)
+    case = prepare_case(volume, config.prepare, grid, in_template=named_in_template(volume.stem))
+    seconds = dict(case.seconds)
     frames, positions = evaluation_frames(case.frames, config.model.num_frames)
-    device = next(bundle.models[0].parameters()).device
-    batch = frames.unsqueeze(0).to(device)
-    budgeted = None if exits is None else answer_within(exits, bundle, batch)
-    if budgeted is None:
-        probabilities = np.mean([predict_frames(model, batch)[0][0] for model in bundle.models], axis=0)
-    else:
-        probabilities = budgeted.probabilities
+    batch = frames.unsqueeze(0).to(next(bundle.models[0].parameters()).device)
+    with timed(seconds, "answer"):
+        probabilities, budgeted = _answer(bundle, batch, exits)
     target = int(decide(probabilities[None], bundle.threshold)[0])
     options = SaliencyOptions(looks=None if budgeted is None else budgeted.looks)
-    saliency = case_saliency(bundle.models, batch, positions, grid, target=target, options=options)
-    on_scan = to_scan_grid(saliency.volume, grid, case.world_to_template, volume.array.shape, volume.affine)
+    with timed(seconds, "saliency"):
+        saliency = case_saliency(bundle.models, batch, positions, grid, target=target, options=options)
+        on_scan = to_scan_grid(
+            saliency.volume, grid, case.world_to_template, volume.array.shape, volume.affine
+        )
     explained = ExplainedCase(
         summary=_summary(volume, case, bundle, probabilities=probabilities, target=target, budgeted=budgeted),
         scan=volume,
@@ -134,15 +130,22 @@ def predict_volume(
     document = _document(explained, case, bundle)
     if budgeted is not None:
         document["exits"] = budgeted.document()
-    files = {} if out is None else _write(out, explained, document)
-    return Prediction(
-        predicted=explained.summary.predicted,
-        probabilities=dict(explained.summary.probabilities),
-        document=document,
-        explained=explained,
-        files=files,
-        budgeted=budgeted,
-    )
+    with timed(seconds, "files"):
+        files = {} if out is None else _write(out, explained, document)
+    _LOGGER.debug("seconds: %s", ", ".join(f"{stage} {spent:.2f}" for stage, spent in seconds.items()))
+    predicted, shown = explained.summary.predicted, dict(explained.summary.probabilities)
+    return Prediction(predicted, shown, document, explained, files, budgeted, seconds)
+
+
+def _answer(
+    bundle: ModelBundle, batch: Tensor, exits: ExitBudget | None
+) -> tuple[NDArray[np.float64], BudgetedAnswer | None]:
+    """Return the mean probabilities of the fold models, [K], and what was spent of a budget."""
+    if exits is None:
+        answers = [whole(network, CaseFrames(batch))[0] for network in bundle.networks]
+        return np.mean(answers, axis=0), None
+    budgeted = answer_within(exits, bundle, batch)
+    return budgeted.probabilities, budgeted
 
 
 def _summary(
@@ -169,6 +172,7 @@ def _summary(
             "made": manifest.created,
             "bundle SHA-256": bundle.sha256,
             "neurofocus": __version__,
+            **({"runtime": bundle.exported[0].runtime} if bundle.exported else {}),
             **({} if budgeted is None else {"budget": budgeted.line()}),
         },
         warnings=warnings,
@@ -197,6 +201,7 @@ def _document(explained: ExplainedCase, case: PreparedCase, bundle: ModelBundle)
             "created": manifest.created,
             "sha256": bundle.sha256,
             "fold_models": len(bundle.models),
+            **({"runtime": bundle.exported[0].runtime} if bundle.exported else {}),
             "classes": list(manifest.classes),
             "synthetic": manifest.synthetic,
             "cross_validation": manifest.metrics.get("pooled", {}),

@@ -36,6 +36,8 @@ _PACKAGES = (
 )
 # Settings that change how fast a run is, never its numbers.
 _HARMLESS = {"data": ("num_workers", "prepare_jobs")}
+# Settings of what is derived from finished trainings: changed, it is derived again, and nothing is trained.
+_DERIVED = ("exit",)
 
 
 def open_run(out: Path, config: RunConfig, *, fresh: bool) -> dict[str, Any]:
@@ -59,7 +61,7 @@ def open_run(out: Path, config: RunConfig, *, fresh: bool) -> dict[str, Any]:
             raise _changed(changes, out)
         if not changes:
             sweep_partial(out)
-            return record
+            return _brought_up_to_date(path, record, config)
         _remove_run(out)  # an earlier call was refused or ended before it trained: nothing is lost
     with mendable(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -79,7 +81,7 @@ def open_run(out: Path, config: RunConfig, *, fresh: bool) -> dict[str, Any]:
 
 
 def config_hash(config: RunConfig) -> str:
-    """Return the SHA-256 of the settings that decide a run's numbers."""
+    """Return the SHA-256 of the settings that decide a run's trainings."""
     return hashlib.sha256(
         json.dumps(_decisive(config.model_dump(mode="json")), sort_keys=True).encode()
     ).hexdigest()
@@ -106,6 +108,16 @@ def _read(path: Path) -> dict[str, Any]:
     ):
         raise ConfigError(f"{path}: not the record of a run; choose another --out folder")
     return record
+
+
+def _brought_up_to_date(path: Path, record: dict[str, Any], config: RunConfig) -> dict[str, Any]:
+    """Return the record with the settings of this call for what is derived from trainings, and store them."""
+    wanted = config.model_dump(mode="json")
+    derived = {group: wanted[group] for group in _DERIVED}
+    updated = {**record, "config": {**record["config"], **derived}}
+    if updated != record:
+        write_json(path, updated)
+    return updated
 
 
 def _remove_run(out: Path) -> None:
@@ -156,6 +168,7 @@ def _decisive(config: dict[str, Any]) -> dict[str, Any]:
         if isinstance(values, dict)
         else values
         for group, values in config.items()
+        if group not in _DERIVED
     }
 
 

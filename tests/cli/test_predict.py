@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from neurofocus.workflows import predict as workflow
+from neurofocus.workflows import runtime as workflow
 
 Command = Callable[..., int]
 Shown = pytest.CaptureFixture[str]

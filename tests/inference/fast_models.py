@@ -4,29 +4,17 @@ import functools
 from typing import Any
 
 import torch
+from inference import exit_models
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from neurofocus.model.build import Model, build_model
 from neurofocus.schema.model import ModelConfig
 
-FRAMEWISE: dict[str, Any] = {
-    "num_classes": 3,
-    "frame_size": 32,
-    "num_frames": 8,
-    "num_glance_frames": 4,
-    "num_focus_frames": 3,
-    "patch_size": 32,
-    "global_encoder": {"name": "compact", "width": 0.25},
-    "local_encoder": {"name": "compact", "width": 0.25},
-    "classifier": {"hidden": 16},
-    "spatial_policy": {"channels": 8},
-    "temporal_policy": {"channels": 8},
-}
-CLIPS: dict[str, Any] = FRAMEWISE | {
-    "streams": "separate",
-    "classifier": {"kind": "average"},
-    "spatial_policy": {"channels": 8, "scope": "clip"},
+SIZES = {"num_frames": 8, "num_focus_frames": 3, "patch_size": 32}
+FRAMEWISE: dict[str, Any] = exit_models.FRAMEWISE | SIZES
+CLIPS: dict[str, Any] = exit_models.CLIPS | SIZES
+CLIPS |= {
     "global_encoder": {"name": "mobilenet_v2", "width": 0.25, "temporal_shift": True},
     "local_encoder": {"name": "resnet50", "width": 0.125, "temporal_shift": True},
 }

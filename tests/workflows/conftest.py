@@ -8,7 +8,8 @@ from types import ModuleType
 import pytest
 
 from neurofocus.workflows.bundle import ModelBundle
-from neurofocus.workflows.predict import Prediction, load_for_prediction, predict_scan
+from neurofocus.workflows.predict import Prediction, predict
+from neurofocus.workflows.runtime import load_for_prediction
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +20,7 @@ def bundle(tiny_bundle: Path) -> ModelBundle:
 @pytest.fixture(scope="session")
 def done(tiny_scan: Path, bundle: ModelBundle, tmp_path_factory: pytest.TempPathFactory) -> Prediction:
     """The prediction of a simulated scan, written to a folder that did not exist."""
-    return predict_scan(tiny_scan, bundle, out=tmp_path_factory.mktemp("predicted") / "deep" / "out")
+    return predict(tiny_scan, bundle, out=tmp_path_factory.mktemp("predicted") / "deep" / "out")
 
 
 @pytest.fixture(scope="session")

@@ -3,30 +3,16 @@
 from typing import Any
 
 import pytest
+from inference import exit_models
+from inference.exit_models import FRAMEWISE
 
 from neurofocus.model.cost import measure_cost
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.model import ModelConfig
 from neurofocus.workflows.exits import focus_frames_of, ladder_of
 
-FRAMEWISE: dict[str, Any] = {
-    "frame_size": 32,
-    "num_frames": 12,
-    "num_glance_frames": 4,
-    "num_focus_frames": 5,
-    "patch_size": 16,
-    "global_encoder": {"name": "compact", "width": 0.25},
-    "local_encoder": {"name": "compact", "width": 0.25},
-    "classifier": {"hidden": 16},
-}
 SHIFTED = {"name": "resnet18", "width": 0.25, "temporal_shift": True}
-CLIPS = FRAMEWISE | {
-    "streams": "separate",
-    "classifier": {"kind": "average"},
-    "spatial_policy": {"scope": "clip"},
-    "global_encoder": SHIFTED,
-    "local_encoder": SHIFTED,
-}
+CLIPS = exit_models.CLIPS | {"global_encoder": SHIFTED, "local_encoder": SHIFTED}
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from neurofocus.schema.load import load_cohort_spec
 from neurofocus.tables import read_tsv
 from neurofocus.workflows.bundle import load_bundle
 from neurofocus.workflows.external import external_test
-from neurofocus.workflows.predict import predict_scan
+from neurofocus.workflows.predict import predict
 
 Command = Callable[..., int]
 
@@ -73,7 +73,7 @@ def test_all_fold_models_answer_for_every_scan(
     bundle = load_bundle(run / "bundle")
     for row in (0, 5):
         (scan,) = (other_data / table["participant_id"][row] / "anat").glob("*_T1w.nii.gz")
-        alone = predict_scan(scan, bundle, out=None)
+        alone = predict(scan, bundle, out=None)
         assert table["prob_AD"][row] == pytest.approx(alone.probabilities["AD"], abs=1e-6)
         assert table["predicted"][row] == alone.predicted
         assert table["gflops"][row] == pytest.approx(alone.document["gflops"])

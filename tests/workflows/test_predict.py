@@ -20,7 +20,7 @@ from neurofocus.errors import VolumeError
 from neurofocus.training.inference import predict_frames
 from neurofocus.workflows import predict as module
 from neurofocus.workflows.bundle import ModelBundle
-from neurofocus.workflows.predict import Prediction, predict_scan
+from neurofocus.workflows.predict import Prediction, predict
 
 SUFFIXES = {
     "prediction": "_prediction.json",
@@ -154,7 +154,7 @@ def test_nothing_names_this_machine(done: Prediction, tiny_scan: Path) -> None:
 def test_the_same_scan_gives_the_same_files(
     done: Prediction, tiny_scan: Path, bundle: ModelBundle, tmp_path: Path
 ) -> None:
-    again = predict_scan(tiny_scan, bundle, out=tmp_path)
+    again = predict(tiny_scan, bundle, out=tmp_path)
     for kind in ("prediction", "saliency", "overlay", "report"):
         assert again.files[kind].read_bytes() == done.files[kind].read_bytes(), kind
 
@@ -173,7 +173,7 @@ def test_other_axis_orders(
     turned = nib.orientations.apply_orientation(array, orientation)
     change = nib.orientations.inv_ornt_aff(orientation, array.shape)
     path = store(tmp_path / "sub-1_space-MNI152_T1w.nii", turned, affine @ change)
-    other = predict_scan(path, bundle, out=tmp_path / "out")
+    other = predict(path, bundle, out=tmp_path / "out")
     for name, value in done.probabilities.items():
         assert other.probabilities[name] == pytest.approx(value, abs=1e-3)
     saliency = nib.load(other.files["saliency"])
@@ -192,7 +192,7 @@ def test_contradicting_forms_are_a_warning(tiny_scan: Path, bundle: ModelBundle,
     image.set_qform(np.diag([4.0, 4, 4, 1]), code=1)
     path = tmp_path / "sub-1_space-MNI152NLin2009aSym_T1w.nii.gz"
     image.to_filename(path)
-    found = predict_scan(path, bundle, out=tmp_path)
+    found = predict(path, bundle, out=tmp_path)
     assert any("sform" in line and "qform" in line for line in found.document["warnings"])
     assert "qform" in found.files["report"].read_text(encoding="utf-8")
 
@@ -213,14 +213,14 @@ def test_only_a_space_entity_skips_registration(
     path = shutil.copy(tiny_scan, tmp_path / f"{name}.nii.gz")
     for each in (path, tiny_scan):
         with pytest.raises(VolumeError, match="stop here"):
-            predict_scan(Path(each), bundle, out=None)
+            predict(Path(each), bundle, out=None)
     assert seen == [False, True]
 
 
 def test_names_are_shown_and_never_run(tiny_scan: Path, bundle: ModelBundle, tmp_path: Path) -> None:
     name = "a&b <script>alert(1)<script> 'x' \"y\"_space-MNI152_T1w"
     shutil.copy(tiny_scan, tmp_path / f"{name}.nii.gz")
-    found = predict_scan(tmp_path / f"{name}.nii.gz", bundle, out=tmp_path / "out")
+    found = predict(tmp_path / f"{name}.nii.gz", bundle, out=tmp_path / "out")
     text = found.files["report"].read_text(encoding="utf-8")
     assert "<script>alert(1)" not in text
     assert "&lt;script&gt;alert(1)" in text
@@ -229,7 +229,7 @@ def test_names_are_shown_and_never_run(tiny_scan: Path, bundle: ModelBundle, tmp
 def test_real_models_are_not_called_synthetic(tiny_scan: Path, bundle: ModelBundle, tmp_path: Path) -> None:
     real = dataclasses.replace(bundle, manifest=bundle.manifest.model_copy(update={"synthetic": False}))
     shutil.copy(tiny_scan, tmp_path / "a_space-MNI152_T1w.nii.gz")
-    found = predict_scan(tmp_path / "a_space-MNI152_T1w.nii.gz", real, out=tmp_path / "out")
+    found = predict(tmp_path / "a_space-MNI152_T1w.nii.gz", real, out=tmp_path / "out")
     assert found.document["synthetic"] is False
     assert "SYNTHETIC" not in found.files["prediction"].read_text(encoding="utf-8")
     assert "SYNTHETIC" not in found.files["report"].read_text(encoding="utf-8")
@@ -248,7 +248,7 @@ def test_native_scans_are_registered(
     move[1:3, 1:3] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
     move[:3, 3] = (15, -20, 30)
     path = store(tmp_path / "patient.nii.gz", array, move @ affine)
-    found = predict_scan(path, bundle, out=tmp_path / "out")
+    found = predict(path, bundle, out=tmp_path / "out")
     assert sorted(entry.name for entry in (tmp_path / "out").iterdir()) == sorted(
         f"patient{suffix}" for suffix in SUFFIXES.values()
     )

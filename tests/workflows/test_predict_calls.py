@@ -13,8 +13,10 @@ import neurofocus
 from neurofocus.data import alignment
 from neurofocus.errors import BundleError, NeurofocusError, VolumeError
 from neurofocus.workflows import predict as module
+from neurofocus.workflows import runtime
 from neurofocus.workflows.bundle import ModelBundle, default_bundle, load_bundle
-from neurofocus.workflows.predict import Prediction, load_for_prediction, predict, predict_scan
+from neurofocus.workflows.predict import Prediction, predict
+from neurofocus.workflows.runtime import load_for_prediction
 
 
 def test_public_function(done: Prediction, tiny_scan: Path, tiny_bundle: Path, tmp_path: Path) -> None:
@@ -49,7 +51,7 @@ def test_the_shipped_bundle_is_the_default(
         seen.append(folder)
         return load_bundle(tiny_bundle)
 
-    monkeypatch.setattr(module, "load_bundle", note)
+    monkeypatch.setattr(runtime, "load_bundle", note)
     load_for_prediction(None, "cpu")
     load_for_prediction(str(tmp_path), "cpu")
     assert seen == [default_bundle(), tmp_path]
@@ -70,7 +72,7 @@ def test_scans_that_cannot_be_aligned(
         path = tmp_path / f"{name}.nii.gz"
         nib.Nifti1Image(array, np.diag([size, size, size, 1])).to_filename(path)
         with pytest.raises(VolumeError, match=words):
-            predict_scan(path, bundle, out=tmp_path / "out")
+            predict(path, bundle, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -86,7 +88,7 @@ def test_a_full_disk_leaves_nothing(
 
     monkeypatch.setattr(module, "write_overlay", fail)
     with pytest.raises(NeurofocusError, match="the disk is full"):
-        predict_scan(tiny_scan, bundle, out=tmp_path)
+        predict(tiny_scan, bundle, out=tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -95,7 +97,7 @@ def test_a_folder_that_cannot_be_written(
 ) -> None:
     (tmp_path / "file").write_text("mine", encoding="utf-8")
     with pytest.raises(NeurofocusError, match="file: a file is where a folder is needed"):
-        predict_scan(tiny_scan, bundle, out=tmp_path / "file")
+        predict(tiny_scan, bundle, out=tmp_path / "file")
     assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"
 
     def refuse(*_: object, **__: object) -> NoReturn:
@@ -103,4 +105,4 @@ def test_a_folder_that_cannot_be_written(
 
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(NeurofocusError, match="not writable"):
-        predict_scan(tiny_scan, bundle, out=tmp_path / "new")
+        predict(tiny_scan, bundle, out=tmp_path / "new")

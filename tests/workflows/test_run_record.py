@@ -84,6 +84,23 @@ def test_settings_of_speed_may_change(tmp_path: Path) -> None:
     assert config_hash(config(folds=3)) != config_hash(config())
 
 
+def test_exits_may_change_after_training(tmp_path: Path) -> None:
+    first = open_run(tmp_path, config(), fresh=False)
+    (tmp_path / "fold-1").mkdir()
+    (tmp_path / "fold-1" / "best.safetensors").write_bytes(b"weights")
+    other = RunConfig.model_validate({"cohort": "demo", "exit": {"every": 2}})
+    again = open_run(tmp_path, other, fresh=False)
+    assert first["config"]["exit"]["every"] == 4
+    assert again["config"]["exit"]["every"] == 2
+    assert json.loads((tmp_path / "run.json").read_text(encoding="utf-8")) == again
+    assert {**again, "config": {**again["config"], "exit": None}} == {
+        **first,
+        "config": {**first["config"], "exit": None},
+    }
+    assert config_hash(other) == config_hash(config())
+    assert (tmp_path / "fold-1" / "best.safetensors").read_bytes() == b"weights"
+
+
 def test_a_setting_that_an_older_record_lacks_counts_as_a_change(tmp_path: Path) -> None:
     open_run(tmp_path, config(), fresh=False)
     (tmp_path / "fold-1").mkdir()

@@ -9,7 +9,8 @@ from neurofocus.schema.load import load_cohort_spec, load_run_config
 from neurofocus.simulate.cohort import ensure_simulated
 from neurofocus.tables import read_tsv
 from neurofocus.workflows.bundle import ModelBundle, default_bundle
-from neurofocus.workflows.predict import load_for_prediction, predict_scan
+from neurofocus.workflows.predict import predict
+from neurofocus.workflows.runtime import load_for_prediction
 
 LARGEST = 6_000_000  # bytes
 
@@ -49,7 +50,7 @@ def test_it_ranks_new_people(shipped: ModelBundle, tmp_path: Path) -> None:
     root = ensure_simulated(spec.model_copy(update={"simulation": others}), tmp_path)
     people = read_tsv(root / "participants.tsv")
     answers = {
-        scan.name.split("_")[0]: predict_scan(scan, shipped, out=None).probabilities["AD"]
+        scan.name.split("_")[0]: predict(scan, shipped, out=None).probabilities["AD"]
         for scan in root.glob("sub-*/anat/*_T1w.nii.gz")
     }
     found = people["participant_id"].map(answers)

@@ -15,12 +15,13 @@ from torch.nn import functional
 
 from neurofocus.schema.video_run import VideoConfig
 
-__all__ = ["Crop", "apply_crop", "draw_crop", "evaluation_crops", "normalise"]
+__all__ = ["MEAN_AND_DEVIATION", "Crop", "apply_crop", "draw_crop", "evaluation_crops", "normalise"]
 
 Pixels = npt.NDArray[np.uint8]
 _SNAP = 3  # a crop side less than this from the wanted size takes the wanted size: no resampling
 
-_MEAN_AND_DEVIATION = {
+# Of each colour, for values of 0 to 1.
+MEAN_AND_DEVIATION = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "kinetics": ((0.45, 0.45, 0.45), (0.225, 0.225, 0.225)),
     "centered": ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)),
@@ -143,7 +144,7 @@ def apply_crop(frames: Pixels, crop: Crop, size: int, *, antialias: bool = True)
 
 def normalise(images: Tensor, kind: Literal["imagenet", "kinetics", "centered"]) -> Tensor:
     """Return (x / 255 - mean) / deviation of uint8 images [..., 3, H, W] as float32."""
-    mean, deviation = (torch.tensor(values)[:, None, None] * 255 for values in _MEAN_AND_DEVIATION[kind])
+    mean, deviation = (torch.tensor(values)[:, None, None] * 255 for values in MEAN_AND_DEVIATION[kind])
     return images.float().sub_(mean).mul_(1 / deviation)
 
 

@@ -40,7 +40,7 @@ class DigitsConfig(Settings):
     seed: int = Field(0, ge=0, lt=2**32)
     train: int = Field(1600, ge=20, description="training videos")
     validation: int = Field(400, ge=20, description="validation videos")
-    test: int = Field(1500, ge=20, description="test videos")
+    test: int = Field(2000, ge=20, description="test videos")
     stills: int = Field(
         320, ge=20, description="files of unrelated stills, num_frames each, for pre-training"
     )

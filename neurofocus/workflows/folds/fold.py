@@ -51,7 +51,8 @@ def run_fold(
     job.refuse_untrainable()
     with alone_in(folder, f"fold {job.fold}", patience):
         identity = job.identity()
-        if (result := finished_fold(folder, job.classes, identity)) is not None:
+        exits = job.config.exit
+        if (result := finished_fold(folder, job.classes, identity, exits=exits)) is not None:
             return result
         with _training(job, folder, device) as training:
             state = train_fold(*training)
@@ -63,7 +64,7 @@ def run_fold(
             conclude(job, folder, state, how)
         with main_first():
             if is_main():
-                mark_done(folder, identity)
+                mark_done(folder, identity, exits)
     result = finished_fold(folder, job.classes, identity)
     if result is None:
         raise NeurofocusError(f"{folder}: changed while it was written; run the same command again")

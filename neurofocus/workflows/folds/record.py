@@ -13,7 +13,7 @@ import pandas as pd
 
 from neurofocus.errors import ConfigError
 from neurofocus.files import atomic_write, sha256_file, write_bytes, write_json
-from neurofocus.schema.early_exit import ExitPlan
+from neurofocus.schema.early_exit import ExitConfig, ExitPlan
 from neurofocus.tables import read_tsv, write_tsv
 from neurofocus.training.state import EpochRecord, TrainingState
 from neurofocus.workflows.bundle import pack_weights
@@ -62,14 +62,19 @@ class FoldResult:
 
 
 def finished_fold(
-    folder: Path, classes: Sequence[str], identity: Mapping[str, Any] | None = None
+    folder: Path,
+    classes: Sequence[str],
+    identity: Mapping[str, Any] | None = None,
+    *,
+    exits: ExitConfig | None = None,
 ) -> FoldResult | None:
-    """Read a finished fold; None if it is not finished or a file no longer has its checksum.
+    """Read a finished fold; None if it is not finished, a file no longer has its checksum, or its exits are others.
 
     Args:
         folder: of the fold.
         classes: names of the classes.
         identity: ``FoldJob.identity()``; None does not compare it.
+        exits: how they are to be solved; None takes them as they were.
 
     Raises:
         ConfigError: it was made with other settings or scans.
@@ -89,6 +94,9 @@ def finished_fold(
             f"{folder}: was made with another {' and '.join(changed)}; "
             "use the old settings, --fresh to start again, or another --out"
         )
+    if exits is not None and done.get("exits") != exits.model_dump(mode="json"):
+        _LOGGER.info("fold %d: exits are solved again, with other settings; nothing is trained", fold)
+        return None
     for name, digest in hashes.items():
         if not (folder / name).is_file() or sha256_file(folder / name) != digest:
             _LOGGER.warning("%s: missing or changed; the fold is completed again", folder / name)
@@ -138,10 +146,10 @@ def write_outputs(
     write_json(folder / _VALIDATION, {**validation, **chosen})
 
 
-def mark_done(folder: Path, identity: Mapping[str, Any]) -> None:
-    """Declare the fold finished: who made it and the checksum of every output."""
+def mark_done(folder: Path, identity: Mapping[str, Any], exits: ExitConfig) -> None:
+    """Declare the fold finished: who made it, how exits were solved, and the checksum of every output."""
     hashes = {name: sha256_file(folder / name) for name in _OUTPUTS}
-    write_json(folder / _DONE, {**identity, "files": hashes})
+    write_json(folder / _DONE, {**identity, "exits": exits.model_dump(mode="json"), "files": hashes})
 
 
 def history_table(history: Sequence[EpochRecord]) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """``neurofocus video evaluate --budget`` and ``--time``: clips stop as soon as they may, and no more work is done."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,23 +8,24 @@ import numpy as np
 import torch
 
 from neurofocus.data.loaders import evaluation_loader
+from neurofocus.data.video.dataset import VideoDataset
 from neurofocus.early_exit.decide import rule_for_budget
 from neurofocus.evaluation.video.scores import VideoScores, multi_hot
 from neurofocus.evaluation.video.summary import measure_names, measure_steps, summarise_videos
-from neurofocus.model.uni_adafocus import UniAdaFocus
+from neurofocus.inference.stages import ExportedModel, Network, stages_of
 from neurofocus.schema.run import RunConfig
+from neurofocus.workflows.video.answers import refuse_infinite
 from neurofocus.workflows.video.evaluate import (
     VideoEvaluation,
     circumstances,
     prediction_table,
-    refuse_infinite,
 )
 from neurofocus.workflows.video.exit_curve import exit_shares, plan_facts
-from neurofocus.workflows.video.exit_run import Way, run_ways, stop_at
+from neurofocus.workflows.video.exit_run import ExitRun, Way, run_ways, stop_at, to_the_end
 from neurofocus.workflows.video.exits import ClipExits, for_crops
 from neurofocus.workflows.video.source import VideoData
 
-__all__ = ["Budget", "evaluate_within", "time_exits"]
+__all__ = ["Budget", "evaluate_exported", "evaluate_within", "time_exits"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Budget:
 
 
 def evaluate_within(
-    model: UniAdaFocus,
+    network: Network,
     data: VideoData,
     split: str,
     config: RunConfig,
@@ -60,39 +62,85 @@ def evaluate_within(
     plan = for_crops(budget.exits, config.video.test_crops).plan
     rule = rule_for_budget(plan, budget.gflops)
     ways = [Way(plan, rule), *([stop_at(plan, -1)] if budget.timed else [])]
-    dataset = data.dataset(data.clips(split), config)
-    batch, workers = config.train.batch_size, _workers(model, config, budget.timed)
-    runs = run_ways(model, evaluation_loader(dataset, batch, num_workers=workers), ways, batch_size=batch)
-    refuse_infinite(data, split, finite=all(bool(np.isfinite(run.probabilities).all()) for run in runs))
-    names = tuple(clip.name for clip in dataset.clips)
-    targets = multi_hot([clip.labels for clip in dataset.clips], config.model.num_classes)
-    scored = [VideoScores(names, targets, run.probabilities[:, None]) for run in runs]
-    measures = measure_names(config.model.num_classes, data.spec.metric, official=official_map)
-    spent = float(runs[0].gflops.mean())
-    metrics = summarise_videos(scored[0], data.classes, [spent], measures, seed=config.seed)
-    del metrics["steps"]  # every clip has its own
-    metrics["mean_gflops"] = spent
+    found = _run(network, data.dataset(data.clips(split), config), config, ways, timed=budget.timed)
+    metrics = _metrics(found, data, split, config, official=official_map)
     metrics["exits"] = {
         **plan_facts(budget.exits),
         "budget": budget.gflops,
         "expected": {"gflops": rule.gflops, "top1": rule.accuracy},
         "steps": [step + 1 for step in plan.ladder.steps],
         "step_gflops": list(plan.ladder.gflops),
-        "shares": exit_shares(runs[0].steps, plan.ladder),
+        "shares": exit_shares(found.runs[0].steps, plan.ladder),
     }
     if budget.timed:
-        (whole,) = measure_steps(scored[1], measures, seed=config.seed)
+        measures = measure_names(config.model.num_classes, data.spec.metric, official=official_map)
+        (whole,) = measure_steps(found.scores(1), measures, seed=config.seed)
         metrics["exits"]["to_the_end"] = {"gflops": plan.ladder.gflops[-1], **whole}
-        within, to_the_end = (run.seconds for run in runs)
-        seconds = {"within_budget": within, "to_the_end": to_the_end, "ratio": within / to_the_end}
-        metrics["exits"]["seconds"] = seconds | _clock(model, config)
-    metrics |= circumstances(data, split, config, dataset)
-    table = prediction_table(scored[0], data.classes, runs[0].gflops)
-    return VideoEvaluation(metrics, table.assign(exit_step=runs[0].steps + 1), None, budget.exits)
+        within, last = (run.seconds for run in found.runs)
+        metrics["exits"]["seconds"] = {"within_budget": within, "to_the_end": last, "ratio": within / last}
+        metrics["exits"]["seconds"] |= _clock(network, config)
+    table = prediction_table(found.scores(0), data.classes, found.runs[0].gflops)
+    table["exit_step"] = found.runs[0].steps + 1
+    return VideoEvaluation(metrics, table, None, budget.exits)
+
+
+def evaluate_exported(
+    network: ExportedModel, data: VideoData, split: str, config: RunConfig, *, official_map: bool = False
+) -> VideoEvaluation:
+    """Score an exported model on a split, every clip run to the end: one answer a clip, not one an exit step.
+
+    Raises:
+        VideoError: the split has no labelled clips, or one cannot be read.
+        NeurofocusError: the model's answers are not finite.
+    """
+    way = to_the_end(config.model, config.video.test_crops)
+    found = _run(network, data.dataset(data.clips(split), config), config, [way])
+    metrics = _metrics(found, data, split, config, official=official_map) | {"exits": None}
+    table = prediction_table(found.scores(0), data.classes, found.runs[0].gflops)
+    return VideoEvaluation(metrics | {"runtime": network.runtime}, table, None)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What came of a split's clips in several ways."""
+
+    dataset: VideoDataset
+    runs: list[ExitRun]
+
+    def scores(self, place: int) -> VideoScores:
+        """Return the answers of one way."""
+        clips, answers = self.dataset.clips, self.runs[place].probabilities
+        targets = multi_hot([clip.labels for clip in clips], answers.shape[1])
+        return VideoScores(tuple(clip.name for clip in clips), targets, answers[:, None])
+
+
+def _run(
+    network: Network, dataset: VideoDataset, config: RunConfig, ways: Sequence[Way], *, timed: bool = False
+) -> _Found:
+    batch = config.train.batch_size
+    loader = evaluation_loader(dataset, batch, num_workers=_workers(network, config, timed))
+    return _Found(dataset, run_ways(network, loader, ways, batch_size=batch))
+
+
+def _metrics(
+    found: _Found, data: VideoData, split: str, config: RunConfig, *, official: bool
+) -> dict[str, Any]:
+    """Return the measures of the first way, and their circumstances.
+
+    Raises:
+        NeurofocusError: answers are not finite.
+    """
+    finite = all(bool(np.isfinite(run.probabilities).all()) for run in found.runs)
+    refuse_infinite(data, f"{split} clips", finite=finite)
+    measures = measure_names(config.model.num_classes, data.spec.metric, official=official)
+    spent = float(found.runs[0].gflops.mean())
+    metrics = summarise_videos(found.scores(0), data.classes, [spent], measures, seed=config.seed)
+    del metrics["steps"]  # every clip has its own
+    return {**metrics, "mean_gflops": spent, **circumstances(data, split, config, found.dataset)}
 
 
 def time_exits(
-    model: UniAdaFocus, data: VideoData, split: str, config: RunConfig, exits: ClipExits
+    network: Network, data: VideoData, split: str, config: RunConfig, exits: ClipExits
 ) -> dict[str, Any]:
     """Run every rule and every fixed length on a split, in turn, and return the seconds of the model a clip.
 
@@ -105,24 +153,24 @@ def time_exits(
     plan = for_crops(exits, config.video.test_crops).plan
     ways = [Way(plan, rule) for rule in plan.rules]
     ways += [stop_at(plan, place) for place in range(len(plan.ladder.steps))]
-    dataset, batch = data.dataset(data.clips(split), config), config.train.batch_size
-    loader = evaluation_loader(dataset, batch, num_workers=_workers(model, config, timed=True))
-    seconds = [run.seconds for run in run_ways(model, loader, ways, batch_size=batch)]
+    found = _run(network, data.dataset(data.clips(split), config), config, ways, timed=True)
+    seconds = [run.seconds for run in found.runs]
     number = len(plan.rules)
-    return {"conditional": seconds[:number], "fixed": seconds[number:], **_clock(model, config)}
+    return {"conditional": seconds[:number], "fixed": seconds[number:], **_clock(network, config)}
 
 
-def _workers(model: UniAdaFocus, config: RunConfig, timed: bool) -> int:
+def _workers(network: Network, config: RunConfig, timed: bool) -> int:
     """Decoding goes on beside the model, unless it would take the processors that are being timed."""
-    if timed and next(model.parameters()).device.type == "cpu":
+    if timed and stages_of(network).device.type == "cpu":
         return 0
     return max(1, config.data.num_workers)
 
 
-def _clock(model: UniAdaFocus, config: RunConfig) -> dict[str, Any]:
+def _clock(network: Network, config: RunConfig) -> dict[str, Any]:
     """Return how seconds were measured."""
-    device = next(model.parameters()).device
+    device = stages_of(network).device
     return {
+        "runtime": stages_of(network).runtime,
         "unit": "seconds a clip, model only, without reading and decoding",
         "batch_size": config.train.batch_size,
         "threads": torch.get_num_threads(),

@@ -8,21 +8,23 @@ from typing import Any
 import torch
 
 from neurofocus.errors import BundleError, ConfigError
+from neurofocus.inference.graph_files import GraphRuntime, Precision
+from neurofocus.inference.stages import ExportedModel, Network
 from neurofocus.ingest.video.class_names import read_class_file
 from neurofocus.model.build import Model
 from neurofocus.model.checkpoints import load_released
 from neurofocus.model.cost import measure_cost
-from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.bundle import BundleManifest, FoldEntry
 from neurofocus.schema.model import without_initial_weights
 from neurofocus.schema.run import RunConfig
 from neurofocus.training.state import TrainingState
 from neurofocus.workflows.bundle import pack_weights, read_bundle, save_bundle
+from neurofocus.workflows.runtime import is_export, open_exported
 from neurofocus.workflows.video.evaluate import VideoEvaluation
 from neurofocus.workflows.video.exits import ClipExits, read_exits
 from neurofocus.workflows.video.source import VideoData
 
-__all__ = ["VideoModel", "able_to_stop", "load_video_model", "write_video_bundle"]
+__all__ = ["VideoModel", "able_to_stop", "load_exported_video", "load_video_model", "write_video_bundle"]
 
 _INTENDED_USE = "Research on video recognition. Not for decisions about people."
 
@@ -32,7 +34,7 @@ class VideoModel:
     """What answers for a clip.
 
     Attributes:
-        model: in evaluation mode, on its device.
+        model: in evaluation mode, on its device; or an exported one.
         config: of the model and its frames.
         classes: names in index order; empty: unknown, as a released checkpoint holds none.
         source: name and SHA-256 or file of the weights, for results.
@@ -40,12 +42,24 @@ class VideoModel:
         exits: when clips may stop early; none: they never do.
     """
 
-    model: Model
+    model: Model | ExportedModel
     config: RunConfig
     classes: tuple[str, ...]
     source: dict[str, str]
     synthetic: bool = False
     exits: ClipExits | None = None
+
+    def of_torch(self, option: str) -> Model:
+        """Return the model for an option that an export cannot serve.
+
+        Raises:
+            ConfigError: it is an exported one.
+        """
+        if isinstance(self.model, ExportedModel):
+            raise ConfigError(
+                f"{option}: needs the model in PyTorch; leave out --runtime {self.model.runtime} and give the bundle"
+            )
+        return self.model
 
 
 def write_video_bundle(
@@ -115,12 +129,12 @@ def load_video_model(
         ConfigError: a checkpoint without configuration, or a bundle with one; thresholds of another model.
     """
     video = _load(source, device, config, classes)
-    return video if exits is None else replace(video, exits=read_exits(exits, video.model))
+    return video if exits is None else replace(video, exits=read_exits(exits, video.of_torch("--exits")))
 
 
 def able_to_stop(
     video: VideoModel, exits: ClipExits | None, *, option: str = "--budget"
-) -> tuple[UniAdaFocus, ClipExits]:
+) -> tuple[Network, ClipExits]:
     """Return a model and thresholds that clips can stop with.
 
     Args:
@@ -131,7 +145,7 @@ def able_to_stop(
     Raises:
         ConfigError: there are no thresholds.
     """
-    if exits is None or not isinstance(video.model, UniAdaFocus):
+    if exits is None or not isinstance(video.model, Network):
         raise ConfigError(
             f"{option}: {video.source['name']} holds no exit thresholds; 'video evaluate --solve-exits SPLIT' solves them on "
             "labelled clips that are not scored and writes exits.json, which --exits takes"
@@ -162,13 +176,50 @@ def _load(source: Path, device: torch.device, config: RunConfig | None, classes:
     return VideoModel(model, fitting, names, {"name": source.name})
 
 
+def load_exported_video(
+    source: Path, runtime: GraphRuntime, *, precision: Precision = "f32", exits: Path | None = None
+) -> VideoModel:
+    """Load an export of a bundle for videos, or the bundle itself, which is exported into the cache once.
+
+    Args:
+        source: folder of the export or the bundle.
+        runtime: what computes.
+        precision: of OpenVINO.
+        exits: file of thresholds of the bundle's model; none: those of the export, if there are any.
+
+    Raises:
+        BundleError: it is not there, damaged, or of scans.
+        ConfigError: the runtime is not installed; thresholds of another model, or for an export without its bundle.
+    """
+    bundle, networks = open_exported(source, runtime, precision=precision)
+    _require_videos(source, bundle)
+    found = _described(networks[0], bundle)
+    found.source["runtime"] = runtime
+    if exits is None:
+        return found
+    if is_export(source):
+        raise ConfigError(
+            f"--exits {exits}: belongs to the weights of a bundle, which an export does not hold; give the bundle as --model"
+        )
+    return replace(found, exits=read_exits(exits, read_bundle(source)[1][0]))
+
+
 def _from_bundle(folder: Path, device: torch.device) -> VideoModel:
     manifest, models = read_bundle(folder, device)
+    _require_videos(folder, manifest)
+    return _described(models[0], manifest)
+
+
+def _require_videos(folder: Path, manifest: BundleManifest) -> None:
     if manifest.config.dataset is None:
         raise BundleError(
             f"{folder}: is a bundle for scans; use 'neurofocus predict', or give a bundle of 'video train'"
         )
+
+
+def _described(model: Model | ExportedModel, manifest: BundleManifest) -> VideoModel:
+    """Return a model with what its bundle says about it."""
     source = {"name": manifest.name, "created": manifest.created, "sha256": manifest.sha256}
     plan = manifest.folds[0].exits
     exits = ClipExits(plan=plan, **manifest.provenance["exits"]) if plan else None
-    return VideoModel(models[0], manifest.config, manifest.classes, source, manifest.synthetic, exits)
+    return VideoModel(model, manifest.config, manifest.classes, source, manifest.synthetic, exits)

@@ -13,21 +13,19 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from neurofocus.data.loaders import evaluation_loader
 from neurofocus.data.video.dataset import VideoDataset
-from neurofocus.errors import ConfigError, NeurofocusError
+from neurofocus.errors import ConfigError
 from neurofocus.evaluation.curve import curve_figure, curve_table
 from neurofocus.evaluation.figures import LIGHT
-from neurofocus.evaluation.video.scores import VideoScores, score_videos
+from neurofocus.evaluation.video.scores import VideoScores
 from neurofocus.evaluation.video.summary import measure_names, summarise_videos
 from neurofocus.files import atomic_write, require_writable, write_bytes, write_json
 from neurofocus.model.build import Model
 from neurofocus.model.cost import measure_cost
 from neurofocus.schema.run import RunConfig
 from neurofocus.tables import write_tsv
-from neurofocus.training.distributed import part
-from neurofocus.training.inference import predict_cases
 from neurofocus.workflows.run_record import RUN_RECORD
+from neurofocus.workflows.video.answers import answer_videos
 from neurofocus.workflows.video.digits import evidence_found
 from neurofocus.workflows.video.exit_curve import clock_points, compare_exits, curve_points
 from neurofocus.workflows.video.exits import ClipExits
@@ -39,7 +37,6 @@ __all__ = [
     "circumstances",
     "evaluate_videos",
     "prediction_table",
-    "refuse_infinite",
     "require_output",
     "write_evaluation",
 ]
@@ -56,8 +53,8 @@ class VideoEvaluation:
     Attributes:
         metrics: the content of metrics.json.
         predictions: one row a clip: clip_id, labels, predicted, probability, top5, gflops.
-        logits: of every exit step, [N, E, K] or [N, C, E, K] of C crops, in the order of ``predictions``; none of
-            clips that were not run to the end.
+        logits: of every exit step, [N, E, K] or [N, C, E, K] of C crops, in the order of ``predictions``; none where
+            one answer a clip is known.
         exits: the thresholds that were compared; none: there are none.
     """
 
@@ -90,40 +87,20 @@ def evaluate_videos(
         VideoError: the split has no labelled clips, or one cannot be read.
         NeurofocusError: the model's answers are not finite.
     """
-    dataset = data.dataset(data.clips(split), config)
-    loader = evaluation_loader(
-        dataset, config.train.batch_size, num_workers=config.data.num_workers, part=part()
-    )
     order = config.exit.order if exits is None else exits.plan.order
-    outputs = predict_cases(model, loader, order=order)
-    names = [clip.name for clip in dataset.clips]
-    labels = [clip.labels for clip in dataset.clips]
-    refuse_infinite(data, split, finite=bool(outputs.logits.isfinite().all()))
-    scores = score_videos(names, labels, outputs.logits.numpy())
+    found = answer_videos(model, data, data.clips(split), config, kind=f"{split} clips", order=order)
+    scores, outputs = found.scores, found.outputs
     gflops = [cost * config.video.test_crops for cost in _step_costs(config, scores.num_steps)]
     measures = measure_names(scores.num_classes, data.spec.metric, official=official_map)
     metrics = summarise_videos(scores, data.classes, gflops, measures, seed=config.seed)
     metrics["mean_gflops"] = gflops[-1]
     metrics["exits"] = None if exits is None else compare_exits(scores, gflops, exits, measures, config)
     if data.spec.simulation == "digits":
-        metrics["evidence"] = evidence_found(data.root, split, outputs, names)
-    metrics |= circumstances(data, split, config, dataset)
+        metrics["evidence"] = evidence_found(data.root, split, outputs, list(scores.cases))
+    metrics |= circumstances(data, split, config, found.dataset)
     metrics["mean_box_side"] = float(outputs.boxes[..., 2:].mean()) / config.model.frame_size
     logits = outputs.logits.numpy().astype(np.float32)
     return VideoEvaluation(metrics, prediction_table(scores, data.classes, gflops[-1]), logits, exits)
-
-
-def refuse_infinite(data: VideoData, split: str, *, finite: bool) -> None:
-    """Refuse answers that are not finite.
-
-    Raises:
-        NeurofocusError: they are not.
-    """
-    if not finite:
-        raise NeurofocusError(
-            f"{data.spec.name}: the model's answers to {split} clips are not finite; its training has diverged (lower "
-            "train.learning_rates and train again), or its weights are damaged"
-        )
 
 
 def require_output(out: Path) -> None:
@@ -143,10 +120,12 @@ def require_output(out: Path) -> None:
 def write_evaluation(out: Path, found: VideoEvaluation) -> dict[str, Path]:
     """Write predictions.tsv, logits.npz, metrics.json and the accuracy-GFLOPs curve; return the files by kind.
 
-    Of clips that stopped early there are budget_predictions.tsv and budget_metrics.json only.
+    Where one answer a clip is known there are two files only: budget_predictions.tsv and budget_metrics.json of clips
+    that stopped early, and the same named after the runtime of an export.
     """
     if found.logits is None:
-        files = {"predictions": out / "budget_predictions.tsv", "metrics": out / "budget_metrics.json"}
+        kind = "budget" if found.metrics["exits"] else found.metrics["runtime"]
+        files = {"predictions": out / f"{kind}_predictions.tsv", "metrics": out / f"{kind}_metrics.json"}
         write_tsv(files["predictions"], found.predictions)
         write_json(files["metrics"], found.metrics)
         return files

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice, tee
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +15,13 @@ from torch.utils.data import DataLoader
 
 from neurofocus.data.dataset import Batch
 from neurofocus.early_exit.runner import ExitAnswer, run_with_exits
-from neurofocus.inference.torch_stages import CaseFrames, CaseState, TorchStages
-from neurofocus.model.uni_adafocus import UniAdaFocus
+from neurofocus.inference.stages import Network, Order, Stages, stages_of
+from neurofocus.inference.torch_stages import CaseFrames
+from neurofocus.model.cost import measure_cost
 from neurofocus.schema.early_exit import ExitLadder, ExitPlan, ExitRule
-from neurofocus.training.inference import evaluating
+from neurofocus.schema.model import ModelConfig
 
-__all__ = ["ExitRun", "Way", "run_ways", "stop_at"]
+__all__ = ["ExitRun", "Way", "run_ways", "stop_at", "to_the_end"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -53,42 +54,55 @@ class ExitRun:
 
 def stop_at(plan: ExitPlan, place: int) -> Way:
     """Return the way in which every clip goes on to the same step of the ladder, in one go."""
-    ladder = ExitLadder(steps=(plan.ladder.steps[place],), gflops=(plan.ladder.gflops[place],))
-    rule = ExitRule(thresholds=(), gflops=ladder.gflops[0], accuracy=0.0)  # nobody expects anything of it
-    return Way(plan.model_copy(update={"ladder": ladder, "rules": (rule,)}), rule)
+    return _only(plan.ladder.steps[place], plan.ladder.gflops[place], plan.order)
+
+
+def to_the_end(config: ModelConfig, crops: int) -> Way:
+    """Return the way in which every clip goes on to a model's last step, in one go."""
+    costs = measure_cost(config).exit_gflops
+    return _only(len(costs) - 1, crops * costs[-1], "time")
+
+
+def _only(step: int, gflops: float, order: Order) -> Way:
+    rule = ExitRule(thresholds=(), gflops=gflops, accuracy=0.0)  # nobody expects anything of it
+    ladder = ExitLadder(steps=(step,), gflops=(gflops,))
+    return Way(ExitPlan(criterion="entropy", order=order, ladder=ladder, rules=(rule,)), rule)
 
 
 def run_ways(
-    model: UniAdaFocus, loader: DataLoader[Batch], ways: Sequence[Way], *, batch_size: int
+    network: Network, loader: DataLoader[Batch], ways: Sequence[Way], *, batch_size: int
 ) -> list[ExitRun]:
     """Run the same clips in several ways, which take turns, so that a busy machine slows all of them alike.
 
     Every clip is decoded once. The first batch is run before the clocks start.
 
     Args:
-        model: on its device.
+        network: a model of PyTorch in evaluation mode, or an exported one.
         loader: of the clips, in order.
         ways: at least one.
         batch_size: clips that are live at a time, in each way.
     """
-    with evaluating(model):
-        cases = _cases(loader)
-        first = list(islice(cases, batch_size))
-        if len(ways) > 1:
-            for way in ways:
-                deque(_answers(_TimedStages(model, order=way.plan.order), first, way, batch_size), maxlen=0)
-        stages = [_TimedStages(model, order=way.plan.order) for way in ways]
-        sources = tee(chain(first, cases), len(ways))
-        del first
-        runs = [
-            _answers(stage, source, way, batch_size)
-            for stage, source, way in zip(stages, sources, ways, strict=True)
-        ]
-        del sources
-        # One answer of each way at a time: none reads further ahead than a batch, so few clips are kept.
-        answers = list(zip(*runs, strict=True))
+    cases = _cases(loader)
+    first = list(islice(cases, batch_size))
+    if len(ways) > 1:
+        for way in ways:
+            deque(_answers(_timed(network, way), first, way, batch_size), maxlen=0)
+    stages = [_timed(network, way) for way in ways]
+    sources = tee(chain(first, cases), len(ways))
+    del first
+    runs = [
+        _answers(stage, source, way, batch_size)
+        for stage, source, way in zip(stages, sources, ways, strict=True)
+    ]
+    del sources
+    # One answer of each way at a time: none reads further ahead than a batch, so few clips are kept.
+    answers = list(zip(*runs, strict=True))
     columns = zip(*answers, strict=True)
     return [_result(own, stage.seconds) for own, stage in zip(columns, stages, strict=True)]
+
+
+def _timed(network: Network, way: Way) -> "_TimedStages":
+    return _TimedStages(stages_of(network, order=way.plan.order))
 
 
 def _result(answers: Sequence[ExitAnswer], seconds: float) -> ExitRun:
@@ -101,28 +115,30 @@ def _result(answers: Sequence[ExitAnswer], seconds: float) -> ExitRun:
     )
 
 
-class _TimedStages(TorchStages):
+class _TimedStages:
     """Stages that know how long they took.
 
     Attributes:
         seconds: so far, with the way to the model's device and back.
     """
 
-    def __init__(self, model: UniAdaFocus, *, order: Literal["time", "weight"]) -> None:
-        super().__init__(model, order=order)
+    def __init__(self, stages: Stages) -> None:
+        self._stages = stages
+        self.num_global_exits = stages.num_global_exits
         self.seconds = 0.0
 
-    def glance(self, cases: Sequence[CaseFrames]) -> list[CaseState]:
+    def glance(self, cases: Sequence[CaseFrames]) -> list[Any]:
+        """See `Stages`, as of the others."""
         with self._timed():
-            return super().glance(cases)
+            return self._stages.glance(cases)
 
-    def glance_probabilities(self, states: Sequence[CaseState]) -> Floats:
+    def glance_probabilities(self, states: Sequence[Any]) -> Floats:
         with self._timed():
-            return super().glance_probabilities(states)
+            return self._stages.glance_probabilities(states)
 
-    def focus(self, states: Sequence[CaseState], steps: Sequence[int]) -> Floats:
+    def focus(self, states: Sequence[Any], steps: Sequence[int]) -> Floats:
         with self._timed():
-            return super().focus(states, steps)
+            return self._stages.focus(states, steps)
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
@@ -131,13 +147,13 @@ class _TimedStages(TorchStages):
         self.seconds += self._now() - start
 
     def _now(self) -> float:
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
+        if self._stages.device.type == "cuda":
+            torch.cuda.synchronize(self._stages.device)
         return time.perf_counter()
 
 
 def _answers(
-    stages: TorchStages, cases: Iterable[CaseFrames], way: Way, batch_size: int
+    stages: _TimedStages, cases: Iterable[CaseFrames], way: Way, batch_size: int
 ) -> Iterator[ExitAnswer]:
     return run_with_exits(stages, cases, way.plan, way.rule, batch_size=batch_size)
 

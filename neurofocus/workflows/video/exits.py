@@ -8,21 +8,18 @@ import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
-from neurofocus.data.loaders import evaluation_loader
 from neurofocus.data.seeds import derive_seed
 from neurofocus.early_exit.plan import solve_plan
-from neurofocus.errors import ConfigError, NeurofocusError
+from neurofocus.errors import ConfigError
 from neurofocus.evaluation.video.metrics import top_k_hits
-from neurofocus.evaluation.video.scores import score_videos
 from neurofocus.files import write_json
 from neurofocus.model.build import Model
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.base import Settings
 from neurofocus.schema.early_exit import ExitPlan
 from neurofocus.schema.run import RunConfig
-from neurofocus.training.distributed import part
-from neurofocus.training.inference import predict_cases
 from neurofocus.workflows.exits import ladder_of
+from neurofocus.workflows.video.answers import answer_videos
 from neurofocus.workflows.video.source import VideoData
 
 __all__ = [
@@ -87,19 +84,7 @@ def solve_exits(
         return None
     chosen = _part(clips, config.seed)
     once = config.model_copy(update={"video": config.video.model_copy(update={"test_crops": 1})})
-    dataset = data.dataset(chosen, once)
-    loader = evaluation_loader(
-        dataset, config.train.batch_size, num_workers=config.data.num_workers, part=part()
-    )
-    logits = predict_cases(model, loader, order=config.exit.order).logits
-    if not logits.isfinite().all():
-        raise NeurofocusError(
-            f"{data.spec.name}: the model's answers to {kind} are not finite, so that no exit threshold can be solved; its "
-            "training has diverged (lower train.learning_rates and train again), or its weights are damaged"
-        )
-    scores = score_videos(
-        [clip.name for clip in dataset.clips], [clip.labels for clip in dataset.clips], logits.numpy()
-    )
+    scores = answer_videos(model, data, chosen, once, kind=kind, order=config.exit.order).scores
     hits = [top_k_hits(scores.targets, scores.probabilities[:, step], 1) for step in range(scores.num_steps)]
     plan = solve_plan(scores.probabilities, np.stack(hits, axis=1).astype(float), ladder, config.exit)
     number = f"{len(chosen)}" if len(chosen) == len(clips) else f"{len(chosen)} of {len(clips)}"

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from neurofocus.early_exit.decide import rule_for_budget
 from neurofocus.early_exit.runner import run_with_exits
-from neurofocus.inference.torch_stages import CaseFrames, CaseState, TorchStages
+from neurofocus.inference.stages import ExportedModel, Seen, Stages, seen_of, stages_of, whole
+from neurofocus.inference.torch_stages import CaseFrames
 from neurofocus.model.cost import measure_cost
 from neurofocus.model.outputs import ModelOutput
 from neurofocus.training.inference import evaluating
@@ -29,17 +29,13 @@ class Look:
     Attributes:
         probabilities: [K].
         gflops: what the answer cost, 1e9 multiply-adds.
-        weights: of the glance frames, [T]; None: the model stopped before it weighed them.
-        frames: the focus frames that were looked at, in time, as places among the candidates, [F].
-        boxes: on those frames, [F, 4].
+        seen: what the model looked at.
         exits: where it stopped, under which budget, and what that budget promises; None: there is none.
     """
 
     probabilities: Floats
     gflops: float
-    weights: Floats | None
-    frames: npt.NDArray[np.int64]
-    boxes: Floats
+    seen: Seen
     exits: dict[str, Any] | None = None
 
 
@@ -51,16 +47,19 @@ def look_closely(video: VideoModel, frames: Tensor, glance_frames: Tensor | None
         frames: the candidates for focus, [T0, C, H, W].
         glance_frames: the frames for the glance where the streams differ, [T, C, H, W].
     """
+    gflops = measure_cost(video.config.model).gflops
+    if isinstance(video.model, ExportedModel):
+        probabilities, seen = whole(video.model, _case(frames, glance_frames))
+        return Look(probabilities, gflops, seen)
     device = next(video.model.parameters()).device
     streams = [stream.unsqueeze(0).to(device) for stream in (frames, glance_frames) if stream is not None]
     with evaluating(video.model):
         output: ModelOutput = video.model(*streams)
+    indices, boxes, weights = output.frame_indices, output.boxes, output.frame_weights
     return Look(
         probabilities=output.logits[0, -1].double().softmax(-1).cpu().numpy(),
-        gflops=measure_cost(video.config.model).gflops,
-        weights=_numbers(output.frame_weights),
-        frames=output.frame_indices[0].cpu().numpy(),
-        boxes=_numbers(output.boxes),
+        gflops=gflops,
+        seen=Seen(indices[0].cpu().numpy(), _numbers(boxes), _numbers(weights)),
     )
 
 
@@ -79,48 +78,49 @@ def look_within(video: VideoModel, frames: Tensor, glance_frames: Tensor | None,
     Raises:
         ConfigError: the model has no thresholds, or the budget is below its cheapest exit.
     """
-    model, exits = able_to_stop(video, video.exits)
+    network, exits = able_to_stop(video, video.exits)
     plan = exits.plan
     rule = rule_for_budget(plan, budget)
-    with evaluating(model):
-        stages = _WatchedStages(model, order=plan.order)
-        clip = CaseFrames(frames.unsqueeze(0), None if glance_frames is None else glance_frames.unsqueeze(0))
-        (answer,) = run_with_exits(stages, [clip], plan, rule, batch_size=1)
-    (state,) = stages.states
-    chosen, boxes = torch.zeros(0, dtype=torch.int64), torch.zeros(0, 4)
-    if state.frame_indices is not None and state.boxes is not None:
-        chosen, boxes = state.frame_indices[0, : state.num_seen], state.boxes[0, : state.num_seen]
-    in_time = chosen.argsort()
+    stages = _WatchedStages(stages_of(network, order=plan.order))
+    (answer,) = run_with_exits(stages, [_case(frames, glance_frames)], plan, rule, batch_size=1)
+    seen = seen_of(stages.states[0])
     return Look(
         probabilities=answer.probabilities,
         gflops=answer.gflops,
-        weights=None if state.frame_weights is None else _numbers(state.frame_weights),
-        frames=chosen[in_time].cpu().numpy(),
-        boxes=boxes[in_time].double().cpu().numpy(),
+        seen=seen,
         exits={
             "budget": budget,
             "gflops_spent": answer.gflops,
             "full_gflops": plan.ladder.gflops[-1],
             "exit_step": answer.step + 1,
             "last_step": plan.ladder.steps[-1] + 1,
-            "focus_frames": len(chosen),
+            "focus_frames": len(seen.frames),
             "expected": {"gflops": rule.gflops, "top1": rule.accuracy, "from": exits.solved_on},
         },
     )
 
 
-class _WatchedStages(TorchStages):
+class _WatchedStages:
     """Stages whose cases can be looked at afterwards.
 
     Attributes:
         states: of the cases glanced at last.
     """
 
-    states: list[CaseState]
+    states: list[Any]
 
-    def glance(self, cases: Sequence[CaseFrames]) -> list[CaseState]:
-        self.states = super().glance(cases)
+    def __init__(self, stages: Stages) -> None:
+        self._stages = stages
+        self.num_global_exits = stages.num_global_exits
+        self.glance_probabilities, self.focus = stages.glance_probabilities, stages.focus
+
+    def glance(self, cases: Sequence[CaseFrames]) -> list[Any]:
+        self.states = self._stages.glance(cases)
         return self.states
+
+
+def _case(frames: Tensor, glance_frames: Tensor | None) -> CaseFrames:
+    return CaseFrames(frames.unsqueeze(0), None if glance_frames is None else glance_frames.unsqueeze(0))
 
 
 def _numbers(values: Tensor) -> Floats:

@@ -1,6 +1,7 @@
 """``neurofocus video predict``: the likeliest classes of a clip, a movie and a sheet of what was looked at."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from neurofocus.data.video.file import VideoFile
 from neurofocus.data.video.reader import open_video
 from neurofocus.data.video.sampling import StreamIndices
 from neurofocus.data.video.source import FrameSource
+from neurofocus.errors import ConfigError
 from neurofocus.explain.video.clip import ExplainedClip
 from neurofocus.explain.video.movie import write_clip_movie
 from neurofocus.explain.video.sheet import write_clip_sheet
@@ -21,7 +23,7 @@ from neurofocus.files import all_or_none, write_json
 from neurofocus.workflows.video.bundle import VideoModel
 from neurofocus.workflows.video.look import Look, look_closely, look_within
 
-__all__ = ["ClipPrediction", "clip_stem", "predict_clip"]
+__all__ = ["ClipPrediction", "clip_stem", "predict_clip", "refuse_twins"]
 
 _SYNTHETIC = "SYNTHETIC: the model was trained on simulated videos"
 
@@ -60,6 +62,20 @@ def clip_stem(path: Path) -> str:
     """Return what the files of a clip's prediction are named after."""
     name = path.name if path.is_dir() else path.stem
     return re.sub(r"[^\w.-]+", "_", name) or "clip"
+
+
+def refuse_twins(paths: Sequence[Path]) -> None:
+    """Refuse clips whose results would overwrite each other.
+
+    Raises:
+        ConfigError: naming one of them.
+    """
+    stems = [clip_stem(path) for path in paths]
+    twice = next((path for path, stem in zip(paths, stems, strict=True) if stems.count(stem) > 1), None)
+    if twice is not None:
+        raise ConfigError(
+            f"{twice}: another clip would write the same files ({clip_stem(twice)}_...); predict them apart"
+        )
 
 
 def predict_clip(
@@ -123,9 +139,9 @@ def _explained(
         crop=evaluation_crops(source.frame_size, model.frame_size, video.config.video)[0],
         view_size=model.frame_size,
         glance=glance,
-        weights=look.weights,
-        chosen=chosen.frames[look.frames],
-        boxes=look.boxes,
+        weights=look.seen.weights,
+        chosen=chosen.frames[look.seen.frames],
+        boxes=look.seen.boxes,
     )
 
 

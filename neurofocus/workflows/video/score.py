@@ -6,13 +6,15 @@ from dataclasses import dataclass
 import torch
 
 from neurofocus.errors import ConfigError, VideoError
+from neurofocus.inference.stages import ExportedModel
 from neurofocus.ingest.video.class_order import class_order_conflict
 from neurofocus.ingest.video.listing import SPLITS
 from neurofocus.training.reproducible import reproducible
-from neurofocus.workflows.video.budget import Budget, evaluate_within, time_exits
+from neurofocus.workflows.video.budget import Budget, evaluate_exported, evaluate_within, time_exits
 from neurofocus.workflows.video.bundle import VideoModel, able_to_stop
 from neurofocus.workflows.video.evaluate import VideoEvaluation, evaluate_videos
 from neurofocus.workflows.video.exits import ClipExits, solve_exits
+from neurofocus.workflows.video.quick import quickened
 from neurofocus.workflows.video.source import VideoData
 
 __all__ = ["ExitRequest", "score_model"]
@@ -65,7 +67,7 @@ def score_model(
         request: of conditional exits.
 
     Raises:
-        ConfigError: no such split, or the request cannot be met.
+        ConfigError: no such split, or the request cannot be met, also not by an export.
         VideoError: the model's classes are not the data's, by number or order.
     """
     wanted = _split("--split", split or data.scored_split)
@@ -74,18 +76,22 @@ def score_model(
     threads = config.threads or torch.get_num_threads()
     with reproducible(threads=threads, deterministic=config.train.deterministic):
         exits = _exits(video, data, wanted, request)
+        video = quickened(video)
         if crops is not None:
             config = config.model_copy(
                 update={"video": config.video.model_copy(update={"test_crops": crops})}
             )
         if request.option is None:
+            if isinstance(video.model, ExportedModel):
+                return evaluate_exported(video.model, data, wanted, config, official_map=official_map)
             return evaluate_videos(video.model, data, wanted, config, official_map=official_map, exits=exits)
-        model, own = able_to_stop(video, exits, option=request.option)
+        network, own = able_to_stop(video, exits, option=request.option)
         if request.budget is not None:
             budget = Budget(request.budget, own, request.timed)
-            return evaluate_within(model, data, wanted, config, budget, official_map=official_map)
+            return evaluate_within(network, data, wanted, config, budget, official_map=official_map)
+        model = video.of_torch("--time without --budget")
         found = evaluate_videos(model, data, wanted, config, official_map=official_map, exits=own)
-        found.metrics["exits"]["seconds"] = time_exits(model, data, wanted, config, own)
+        found.metrics["exits"]["seconds"] = time_exits(network, data, wanted, config, own)
         return found
 
 
@@ -121,7 +127,8 @@ def _solved(video: VideoModel, data: VideoData, scored: str, solve_on: str) -> C
             f"--solve-exits {split}: is the split that is scored; thresholds must not be solved on it, choose another"
         )
     kind = f"clips of the {split} split" + (", which the model has learned on" if split == "train" else "")
-    exits = solve_exits(video.model, data, data.clips(split), video.config, kind=kind)
+    model = video.of_torch("--solve-exits")
+    exits = solve_exits(model, data, data.clips(split), video.config, kind=kind)
     if exits is None:
         raise ConfigError(
             f"--solve-exits {split}: {video.source['name']} answers once, after all of its work; leave the option out"

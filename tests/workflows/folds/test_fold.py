@@ -3,6 +3,7 @@
 import dataclasses
 import multiprocessing
 import random
+import shutil
 import time
 from pathlib import Path
 from types import ModuleType
@@ -107,6 +108,26 @@ def test_number_of_workers_is_no_other_job(
 ) -> None:
     monkeypatch.setattr(fold_module, "train_fold", None)
     run_fold(synthetic.make_job(SHORT, "data.num_workers=3"), short.folder)
+
+
+def test_other_exits_are_solved_without_training(
+    short: FoldResult, synthetic: ModuleType, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "fold"
+    shutil.copytree(short.folder, folder)
+    classes = ("healthy", "disease")
+    job = synthetic.make_job(SHORT, "exit.every=1", "exit.num_budgets=5")
+    assert finished_fold(folder, classes, exits=job.config.exit) is None
+    with caplog.at_level("INFO"):
+        again = run_fold(job, folder)
+    assert "nothing is trained" in caplog.text
+    assert len(again.exits.ladder.steps) == job.config.model.num_focus_frames + 1
+    assert len(short.exits.ladder.steps) == 2
+    assert len(again.exits.rules) <= 5 < len(short.exits.rules)
+    pd.testing.assert_frame_equal(again.predictions, short.predictions)
+    pd.testing.assert_frame_equal(again.history, short.history)
+    assert again.threshold == short.threshold
+    assert finished_fold(folder, classes, exits=job.config.exit) is not None
 
 
 @pytest.mark.parametrize("name", OUTPUTS[:5])

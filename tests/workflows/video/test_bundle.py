@@ -91,7 +91,7 @@ def test_models_that_are_not_there_or_another(checkpoint: Path, clips: Path, tmp
 
 def model_of(*classes: str, number: int = 3) -> VideoModel:
     config = released_config(f"model.num_classes={number}")
-    return VideoModel(build_model(config.model), config, classes, {"name": "theirs.pth.tar"})
+    return VideoModel(build_model(config.model).eval(), config, classes, {"name": "theirs.pth.tar"})
 
 
 @pytest.mark.parametrize(

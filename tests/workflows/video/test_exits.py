@@ -131,7 +131,7 @@ def test_a_model_that_answers_once_has_no_exits(ten: VideoData, changes: tuple[s
 def test_answers_that_are_not_finite(ten: VideoData, config: RunConfig) -> None:
     broken = model_of(config)
     torch.nn.init.constant_(next(broken.classifier.parameters()), float("nan"))
-    with pytest.raises(NeurofocusError, match="answers to clips are not finite, so that no exit threshold"):
+    with pytest.raises(NeurofocusError, match="answers to clips are not finite"):
         solve_exits(broken, ten, ten.clips("validation"), config, kind="clips")
 
 

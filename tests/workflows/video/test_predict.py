@@ -20,7 +20,7 @@ from neurofocus.model.cost import measure_cost
 from neurofocus.model.outputs import ModelOutput
 from neurofocus.schema.early_exit import ExitLadder, ExitPlan, ExitRule
 from neurofocus.schema.load import load_run_config
-from neurofocus.workflows.predict import load_for_prediction
+from neurofocus.workflows.runtime import load_for_prediction
 from neurofocus.workflows.video import predict as module
 from neurofocus.workflows.video.bundle import VideoModel, load_video_model
 from neurofocus.workflows.video.exits import ClipExits
