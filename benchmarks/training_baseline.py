@@ -73,7 +73,7 @@ def policy(
 
 def sampled(images: Tensor, boxes: Tensor, size: int) -> Tensor:
     """Crop boxes (x_c, y_c, height, width) [N, 4] in pixels out of images [N, C, S, S], zeros outside."""
-    x, y, height, width = (boxes / images.shape[-1]).unbind(1)
+    x, y, height, width = (boxes.to(images) / images.shape[-1]).unbind(1)
     zero = torch.zeros_like(x)
     theta = torch.stack([width, zero, 2 * x - 1, zero, height, 2 * y - 1], 1).view(-1, 2, 3)
     grid = functional.affine_grid(theta, [len(images), images.shape[1], size, size], align_corners=False)

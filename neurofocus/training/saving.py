@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from neurofocus.model.build import Model
 from neurofocus.model.encoders.protocol import Encoder
+from neurofocus.training.batch_statistics import summing_in_blocks
 
 __all__ = ["saving_memory"]
 
@@ -33,7 +34,8 @@ def saving_memory(model: Model, *, on: bool = True) -> Iterator[None]:
         # On the instance it goes before the class's method, and before no hook.
         block.__dict__["forward"] = _recomputing(block)
     try:
-        yield
+        with summing_in_blocks(nn.ModuleList(encoders)):
+            yield
     finally:
         for block in blocks:
             del block.__dict__["forward"]
