@@ -1,15 +1,14 @@
 """A video model in its fast form, for commands that answer and do not learn."""
 
-import platform
 from dataclasses import replace
 
-from neurofocus.inference.hardware import check_bfloat16, keep_freed_memory
+from neurofocus.inference.hardware import check_bfloat16
 from neurofocus.inference.optimise import optimised
 from neurofocus.inference.stages import ExportedModel
 from neurofocus.schema.inference import InferenceSettings
 from neurofocus.workflows.video.bundle import VideoModel
 
-__all__ = ["in_bfloat16", "keep_memory", "quickened"]
+__all__ = ["in_bfloat16", "quickened"]
 
 
 def quickened(video: VideoModel) -> VideoModel:
@@ -31,9 +30,3 @@ def in_bfloat16(video: VideoModel) -> VideoModel:
     """
     check_bfloat16(next(video.of_torch("--precision bf16").parameters()).device)
     return replace(video, bfloat16=True, source=video.source | {"precision": "bf16"})
-
-
-def keep_memory() -> None:
-    """Let this process keep the memory of dead tensors, where its C library can; for commands, not for callers."""
-    if platform.libc_ver()[0] == "glibc":
-        keep_freed_memory()
