@@ -108,7 +108,9 @@ def main() -> None:
     print("\n".join(tell(found, budgets)))
     if arguments.figure:
         note = f"SYNTHETIC; mean of {len(arguments.runs)} seeds, 95 % t interval over seeds"
-        write_bytes(arguments.figure, curve_figure(figure_points(found, budgets), measure, LIGHT, note=note))
+        case = "scan" if measure == "balanced_accuracy" else "video"
+        picture = curve_figure(figure_points(found, budgets), measure, LIGHT, case=case, note=note)
+        write_bytes(arguments.figure, picture)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,10 @@ import time
 
 import torch
 
+from neurofocus.allocator import keep_freed_memory
 from neurofocus.errors import ConfigError
 from neurofocus.inference.fast_encoder import FastEncoder
-from neurofocus.inference.hardware import check_bfloat16, keep_freed_memory
+from neurofocus.inference.hardware import check_bfloat16
 from neurofocus.model.cost import count_operations
 from neurofocus.model.encoders.mobilenet import MobileNetV2
 from neurofocus.model.encoders.protocol import Encoder
@@ -84,7 +85,7 @@ def main() -> None:
     parser.add_argument("cases", nargs="*", default=list(CASES))
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    keep_freed_memory()
+    assert keep_freed_memory()
     forms = dict(FORMS)
     try:
         check_bfloat16(torch.device("cpu"))

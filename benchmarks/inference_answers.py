@@ -11,9 +11,10 @@ import collections
 import torch
 from inference_cases import case, telling_model
 
+from neurofocus.allocator import keep_freed_memory
 from neurofocus.data.video.augment import normalise
 from neurofocus.errors import ConfigError
-from neurofocus.inference.hardware import check_bfloat16, keep_freed_memory
+from neurofocus.inference.hardware import check_bfloat16
 from neurofocus.inference.optimise import optimised
 from neurofocus.schema.inference import InferenceSettings
 
@@ -25,7 +26,7 @@ def main() -> None:
         "--lessons", type=int, default=0, help="training steps of the encoders; none: random weights"
     )
     arguments = parser.parse_args()
-    keep_freed_memory()
+    assert keep_freed_memory()
     model = telling_model(arguments.lessons)
     forms = {"float32": InferenceSettings()}
     try:

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from inference_cases import case, telling_model
 
+from neurofocus.allocator import keep_freed_memory
 from neurofocus.data.video.augment import normalise
 from neurofocus.early_exit.plan import exit_ladder, solve_plan
 from neurofocus.early_exit.runner import run_with_exits
-from neurofocus.inference.hardware import keep_freed_memory
 from neurofocus.inference.optimise import optimised
 from neurofocus.inference.torch_stages import CaseFrames, TorchStages
 from neurofocus.model.cost import measure_cost
@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=4)
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     arguments = parser.parse_args()
-    keep_freed_memory()
+    assert keep_freed_memory()
     model = optimised(telling_model(), InferenceSettings(precision=arguments.precision))
     assert isinstance(model, UniAdaFocus)
     plan, stages = plan_on(model, arguments.cases, arguments.every), TorchStages(model, prepare=to_input)

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from neurofocus.allocator import keep_freed_memory
 from neurofocus.inference.fast_encoder import FastEncoder
-from neurofocus.inference.hardware import keep_freed_memory
 from neurofocus.inference.optimise import optimised
 from neurofocus.model.build import build_model
 from neurofocus.model.cost import count_operations, measure_cost
@@ -128,7 +128,7 @@ def serve(pipe: Connection, row: Row, threads: int, name: str) -> None:
     torch.set_num_threads(threads)
     device = torch.device(name)
     if row.kept_memory and device.type == "cpu":
-        keep_freed_memory()
+        assert keep_freed_memory()
     bfloat16 = row.settings is not None and row.settings.precision == "bfloat16"
     side = torch.randn(SIDE_OF_PRODUCT, SIDE_OF_PRODUCT, device=device)
     side = side.bfloat16() if bfloat16 else side

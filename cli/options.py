@@ -55,7 +55,12 @@ RuntimeOption = Annotated[
     ),
 ]
 PrecisionOption = Annotated[
-    str, typer.Option("--precision", metavar="f32|bf16", help="Of openvino; bf16 is faster and less exact.")
+    str,
+    typer.Option(
+        "--precision",
+        metavar="f32|bf16",
+        help="Of openvino or, for videos, torch; bf16 is faster and less exact.",
+    ),
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print machine-readable results on standard output.")

@@ -143,12 +143,14 @@ def _budget_lines(exits: Mapping[str, Any]) -> list[str]:
     if "budget" not in exits:
         return []
     expected = exits["expected"]
+    interval = expected["top1_interval"]
+    known = "  (95 % interval {:.4f} to {:.4f})".format(*interval) if interval else ""
     shares = ", ".join(
         f"{step} {100 * share:.1f} %" for step, share in zip(exits["steps"], exits["shares"], strict=True)
     )
     lines = [
         f"budget             {exits['budget']:g} GFLOPs a video",
-        f"expected           {expected['gflops']:.4g} GFLOPs, top1 {expected['top1']:.4f}  ({exits['solved_on']})",
+        f"expected           {expected['gflops']:.4g} GFLOPs, top1 {expected['top1']:.4f}{known}  ({exits['solved_on']})",
         f"stopped at step    {shares}",
     ]
     if seconds := exits.get("seconds"):

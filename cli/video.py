@@ -131,9 +131,9 @@ def evaluate(
 
     With --budget clips stop early and the work after that is not done: accuracy, cost, share of clips at each exit.
     """
+    from neurofocus.allocator import keep_freed_memory
     from neurofocus.workflows.video.evaluate import require_output, write_evaluation
     from neurofocus.workflows.video.exits import write_exits
-    from neurofocus.workflows.video.quick import keep_memory
     from neurofocus.workflows.video.score import ExitRequest, score_model
 
     from .output import print_json, set_up_logging, video_lines
@@ -142,7 +142,7 @@ def evaluate(
     wanted, official = crop_count(crops), official_map(map_)
     require_output(out)
     request = ExitRequest(budget, timed, solve_exits)
-    keep_memory()
+    keep_freed_memory()
     video = open_model(
         model, config, set_, classes=classes, exits=exits, device=device, runtime=runtime, precision=precision
     )
@@ -185,18 +185,19 @@ def predict(
 
     A clip that cannot be read does not stop the others; the exit code is then 2.
     """
+    from neurofocus.allocator import keep_freed_memory
     from neurofocus.errors import NeurofocusError
     from neurofocus.files import require_writable
     from neurofocus.workflows.video.look import check_budget
     from neurofocus.workflows.video.predict import predict_clip, refuse_twins
-    from neurofocus.workflows.video.quick import keep_memory, quickened
+    from neurofocus.workflows.video.quick import quickened
 
     from .output import print_error, print_json, set_up_logging
 
     set_up_logging(verbose)
     refuse_twins(clips)
     require_writable(out)
-    keep_memory()
+    keep_freed_memory()
     video = quickened(
         open_model(
             model,

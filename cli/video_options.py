@@ -146,6 +146,7 @@ def open_model(
     from neurofocus.workflows.device import choose_device
     from neurofocus.workflows.runtime import check_runtime
     from neurofocus.workflows.video.bundle import load_exported_video, load_video_model
+    from neurofocus.workflows.video.quick import in_bfloat16
 
     if config is None and overrides:
         raise ConfigError(
@@ -154,7 +155,8 @@ def open_model(
     kind, exact = check_runtime(runtime, precision, device)
     if kind == "torch":
         settings = None if config is None else load_run_config(config, overrides or ())
-        return load_video_model(model, choose_device(device), config=settings, classes=classes, exits=exits)
+        video = load_video_model(model, choose_device(device), config=settings, classes=classes, exits=exits)
+        return in_bfloat16(video) if exact == "bf16" else video
     if config is not None or classes is not None:
         raise ConfigError(
             f"--runtime {kind}: takes a bundle or an export, which hold configuration and classes; leave out --config, "

@@ -10,6 +10,7 @@ from neurofocus.evaluation.figures import Theme, add_legend, png_bytes, themed_a
 __all__ = ["CurvePoint", "curve_figure", "curve_table"]
 
 _SPELLED = {
+    "balanced_accuracy": "balanced accuracy",
     "top1": "top-1 accuracy",
     "top5": "top-5 accuracy",
     "map": "mAP",

@@ -1,21 +1,15 @@
 """What the machine can do, found out before it is asked to."""
 
-import ctypes
-import platform
 from pathlib import Path
 
 import torch
 
 from neurofocus.errors import ConfigError
 
-__all__ = ["check_bfloat16", "check_packed", "cpu_flags", "keep_freed_memory"]
+__all__ = ["check_bfloat16", "check_packed", "cpu_flags"]
 
 _CPU_INFO = Path("/proc/cpuinfo")
 _BFLOAT16 = ("avx512_bf16", "amx_bf16")
-# Constants of <malloc.h>, and the largest value that glibc takes.
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
-_KEPT_BYTES = 2**31 - 1
-_TOP_PAD = 64 * 2**20
 
 
 def cpu_flags() -> frozenset[str]:
@@ -54,24 +48,3 @@ def check_packed() -> None:
     """
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # torch's
         raise ConfigError("packed true: this torch comes without oneDNN; set packed to false")
-
-
-def keep_freed_memory() -> None:
-    """Tell glibc to keep the memory of dead tensors, for the whole process, for good.
-
-    By default it hands large blocks back to the kernel, which clears the pages anew for the next layer. The process
-    stays as large as it ever was. The same from outside: ``MALLOC_MMAP_THRESHOLD_=1073741824
-    MALLOC_TRIM_THRESHOLD_=2147483647 MALLOC_TOP_PAD_=67108864``.
-
-    Raises:
-        ConfigError: the C library is not glibc, or does not take the settings.
-    """
-    library, version = platform.libc_ver()
-    if library != "glibc":
-        raise ConfigError(
-            f"keeping freed memory: the C library is {library or 'unknown'} {version}, not glibc"
-        )
-    mallopt = ctypes.CDLL(None).mallopt
-    wanted = {_M_MMAP_THRESHOLD: 2**30, _M_TRIM_THRESHOLD: _KEPT_BYTES, _M_TOP_PAD: _TOP_PAD}
-    if not all(mallopt(name, value) for name, value in wanted.items()):
-        raise ConfigError("keeping freed memory: glibc does not take the settings")

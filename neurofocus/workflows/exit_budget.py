@@ -1,5 +1,6 @@
 """``neurofocus predict --budget``: every fold model gets an equal share, and stops when it is sure enough."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,11 +29,14 @@ class ExitBudget:
         gflops: for one scan and all fold models, 1e9 multiply-adds, on average over scans.
         plans: of each fold model.
         rules: the thresholds of its share of the budget.
+        cross_validated: what one fold model alone reached on its test scans at its share, or the next smaller one that was
+            tried: budget, gflops and balanced_accuracy with its interval; none: an older bundle does not say.
     """
 
     gflops: float
     plans: tuple[ExitPlan, ...]
     rules: tuple[ExitRule, ...]
+    cross_validated: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -62,11 +66,6 @@ class BudgetedAnswer:
         return sum(rule.gflops for rule in self.budget.rules)
 
     @property
-    def expected_accuracy(self) -> float:
-        """The fold models' mean balanced accuracy, each alone on its own validation scans."""
-        return float(np.mean([rule.accuracy for rule in self.budget.rules]))
-
-    @property
     def probabilities(self) -> npt.NDArray[np.float64]:
         """The mean over the fold models, [K]."""
         return np.asarray(np.mean([answer.probabilities for answer in self.answers], axis=0))
@@ -77,18 +76,15 @@ class BudgetedAnswer:
         return {
             "budget": self.budget.gflops,
             "gflops_spent": self.gflops,
-            "expected": {
-                "gflops": self.expected_gflops,
-                "balanced_accuracy": self.expected_accuracy,
-                "from": "validation scans of each fold, whose model answered alone",
-            },
+            "expected": {"gflops": self.expected_gflops, "from": "validation scans of each fold"},
+            "cross_validated": self.budget.cross_validated,
             "fold_models": [
                 {
                     "fold_model": number,
                     "exit_step": answer.step + 1,
                     "focus_frames": look.focus_frames,
                     "gflops": answer.gflops,
-                    "expected": {"gflops": rule.gflops, "balanced_accuracy": rule.accuracy},
+                    "expected": {"gflops": rule.gflops},
                 }
                 for number, (answer, look, rule) in enumerate(parts, start=1)
             ],
@@ -97,10 +93,14 @@ class BudgetedAnswer:
     def line(self) -> str:
         """Return what a person reads about the budget."""
         seen = ", ".join(str(look.focus_frames) for look in self.looks)
+        found = self.budget.cross_validated
+        words = "balanced accuracy {value:.3f} (95 % interval {low:.3f} to {high:.3f})"
+        accuracy = (
+            f"; cross-validation: {words.format(**found['balanced_accuracy'])} a fold model" if found else ""
+        )
         return (
-            f"{self.budget.gflops:.4g} GFLOPs: spent {self.gflops:.4g}, expected {self.expected_gflops:.4g} with a balanced "
-            f"accuracy of {self.expected_accuracy:.3f} a fold model (validation); focus frames seen: {seen} of "
-            f"{self.num_focus_frames}"
+            f"{self.budget.gflops:.4g} GFLOPs: spent {self.gflops:.4g}, expected {self.expected_gflops:.4g}{accuracy}; focus frames "
+            f"seen: {seen} of {self.num_focus_frames}"
         )
 
 
@@ -122,7 +122,17 @@ def exit_budget(bundle: ModelBundle, gflops: float) -> ExitBudget:
             "the bundle again with 'neurofocus cv' of this version"
         )
     rules = tuple(rule_for_budget(plan, gflops, num_models=len(plans)) for plan in plans)
-    return ExitBudget(gflops, plans, rules)
+    return ExitBudget(gflops, plans, rules, _cross_validated(bundle, gflops / len(plans)))
+
+
+def _cross_validated(bundle: ModelBundle, share: float) -> Mapping[str, Any] | None:
+    """Return the dearest of the budgets scored on test scans that one model's share pays for."""
+    points = (bundle.manifest.metrics.get("exits") or {}).get("conditional", ())
+    paid = [point for point in points if point["budget"] <= share * (1 + 1e-9)]
+    if not paid:
+        return None
+    best = max(paid, key=lambda point: float(point["budget"]))
+    return {name: best[name] for name in ("budget", "gflops", "balanced_accuracy")}
 
 
 def answer_within(budget: ExitBudget, bundle: ModelBundle, frames: Tensor) -> BudgetedAnswer:

@@ -40,8 +40,8 @@ def check_runtime(runtime: str, precision: str, device: str) -> tuple[Runtime, P
         raise ConfigError(f"--runtime {runtime!r}: accepted are {', '.join(get_args(Runtime))}")
     if precision not in get_args(Precision):
         raise ConfigError(f"--precision {precision!r}: accepted are {', '.join(get_args(Precision))}")
-    if precision != "f32" and runtime != "openvino":
-        raise ConfigError(f"--precision {precision}: goes with --runtime openvino, not {runtime}")
+    if precision != "f32" and runtime == "onnx":
+        raise ConfigError(f"--precision {precision}: goes with --runtime openvino or torch, not {runtime}")
     if runtime != "torch":
         if device not in ("auto", "cpu"):
             raise ConfigError(
@@ -69,6 +69,10 @@ def load_for_prediction(
     folder = default_bundle() if model is None else Path(model)
     kind, exact = check_runtime(runtime, precision, device)
     if kind == "torch":
+        if exact != "f32":
+            raise ConfigError(
+                f"--precision {precision}: for scans it goes with --runtime openvino; their explanation needs {kind} in f32"
+            )
         return load_bundle(folder, choose_device(device))
     if is_export(folder):
         raise BundleError(

@@ -54,9 +54,3 @@ def test_packed_needs_onednn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     with pytest.raises(ConfigError, match="set packed to false"):
         hardware.check_packed()
-
-
-def test_memory_is_kept_only_where_glibc_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hardware.platform, "libc_ver", lambda: ("musl", "1.2"))
-    with pytest.raises(ConfigError, match=r"musl 1\.2, not glibc"):
-        hardware.keep_freed_memory()

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import shutil
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +107,10 @@ def test_the_document_says_what_was_spent(half: Prediction, bundle: ModelBundle)
     assert [each["gflops"] for each in exits["fold_models"]] == pytest.approx([costs[4], costs[3]])
     assert exits["gflops_spent"] == document["gflops"] == pytest.approx(costs[4] + costs[3])
     assert exits["expected"]["gflops"] == pytest.approx(2e-6)
-    promised = [each["expected"]["balanced_accuracy"] for each in exits["fold_models"]]
-    assert exits["expected"]["balanced_accuracy"] == pytest.approx(np.mean(promised))
+    dearest = bundle.manifest.metrics["exits"]["conditional"][-1]
+    assert exits["cross_validated"] == {
+        key: dearest[key] for key in ("budget", "gflops", "balanced_accuracy")
+    }
     (line,) = [line for line in half.summary_lines() if line.startswith("  budget")]
     assert "1 GFLOPs: spent" in line and "focus frames seen: 1, 0 of 4" in line
     page = half.files["report"].read_text(encoding="utf-8")
@@ -167,6 +170,21 @@ def test_budgets_that_cannot_be_kept(bundle: ModelBundle) -> None:
         ConfigError, match=r"--budget 1: the bundle 'tiny' was made without exits; leave --budget out, or"
     ):
         exit_budget(old, 1.0)
+
+
+def test_the_accuracy_of_a_budget_is_the_cross_validated_one(bundle: ModelBundle) -> None:
+    """That of the dearest budget scored on test scans which the share of one model pays for."""
+    points = bundle.manifest.metrics["exits"]["conditional"]
+    budgets = sorted(point["budget"] for point in points)
+    assert len(set(budgets)) > 2
+    for place, (budget, dearer) in enumerate(pairwise([*budgets, 2 * budgets[-1]])):
+        for share in (budget, 0.5 * (budget + dearer)):
+            found = exit_budget(bundle, 2 * share).cross_validated
+            assert found is not None
+            assert found["budget"] == budgets[place]
+            assert found["balanced_accuracy"]["low"] <= found["balanced_accuracy"]["value"]
+    silent = dataclasses.replace(bundle, manifest=bundle.manifest.model_copy(update={"metrics": {}}))
+    assert exit_budget(silent, 1.0).cross_validated is None
 
 
 def test_bundles_of_older_versions_load(tiny_bundle: Path, tiny_scan: Path, tmp_path: Path) -> None:

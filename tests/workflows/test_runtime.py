@@ -33,15 +33,20 @@ def exported(model: UniAdaFocus) -> ExportedModel:
 def test_options() -> None:
     assert check_runtime("torch", "f32", "cuda") == ("torch", "f32")
     assert check_runtime("openvino", "bf16", "auto") == ("openvino", "bf16")
+    assert check_runtime("torch", "bf16", "auto") == ("torch", "bf16")
     for given, message in (
         (("tensorrt", "f32", "cpu"), "--runtime 'tensorrt'"),
         (("openvino", "f16", "cpu"), "--precision 'f16'"),
         (("onnx", "bf16", "cpu"), "--precision bf16"),
-        (("torch", "bf16", "cpu"), "--precision bf16"),
         (("onnx", "f32", "cuda:0"), "--device cuda:0"),
     ):
         with pytest.raises(ConfigError, match=message):
             check_runtime(*given)
+
+
+def test_scans_are_not_answered_in_bfloat16() -> None:
+    with pytest.raises(ConfigError, match="--precision bf16: for scans it goes with --runtime openvino"):
+        load_for_prediction(None, "cpu", "torch", precision="bf16")
 
 
 @pytest.mark.parametrize(("runtime", "package"), [("onnx", "onnxruntime"), ("openvino", "openvino")])

@@ -26,8 +26,7 @@ def test_it_is_small() -> None:
 
 def test_it_was_made_with_the_shipped_configuration(shipped: ModelBundle) -> None:
     manifest = shipped.manifest
-    # Exits are solved after the training: other settings of theirs do not make other models.
-    left_out = {"model": {"num_classes"}, "exit": True}
+    left_out = {"model": {"num_classes"}}
     made_with = manifest.config.model_dump(exclude=left_out)
     assert made_with == load_run_config("demo").model_dump(exclude=left_out)
     assert len(shipped.models) == manifest.config.data.folds
@@ -40,6 +39,10 @@ def test_it_says_what_it_is(shipped: ModelBundle) -> None:
     pooled = shipped.manifest.metrics["pooled"]
     assert pooled["balanced_accuracy"]["value"] >= 0.80
     assert pooled["roc_auc"]["low"] < pooled["roc_auc"]["value"] < pooled["roc_auc"]["high"]
+
+
+def test_every_fold_may_stop_early(shipped: ModelBundle) -> None:
+    assert all(fold.exits is not None for fold in shipped.manifest.folds)
 
 
 @pytest.mark.slow

@@ -67,7 +67,7 @@ def evaluate_within(
     metrics["exits"] = {
         **plan_facts(budget.exits),
         "budget": budget.gflops,
-        "expected": {"gflops": rule.gflops, "top1": rule.accuracy},
+        "expected": budget.exits.expected(rule),
         "steps": [step + 1 for step in plan.ladder.steps],
         "step_gflops": list(plan.ladder.gflops),
         "shares": exit_shares(found.runs[0].steps, plan.ladder),

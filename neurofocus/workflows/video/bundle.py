@@ -40,6 +40,7 @@ class VideoModel:
         source: name and SHA-256 or file of the weights, for results.
         synthetic: whether it was trained on simulated videos.
         exits: when clips may stop early; none: they never do.
+        bfloat16: whether commands let its encoders compute in bfloat16.
     """
 
     model: Model | ExportedModel
@@ -48,6 +49,7 @@ class VideoModel:
     source: dict[str, str]
     synthetic: bool = False
     exits: ClipExits | None = None
+    bfloat16: bool = False
 
     def of_torch(self, option: str) -> Model:
         """Return the model for an option that an export cannot serve.
@@ -195,6 +197,8 @@ def load_exported_video(
     _require_videos(source, bundle)
     found = _described(networks[0], bundle)
     found.source["runtime"] = runtime
+    if precision != "f32":
+        found.source["precision"] = precision
     if exits is None:
         return found
     if is_export(source):

@@ -87,7 +87,7 @@ def compare_exits(
         right = clips.hits[np.arange(len(steps)), np.searchsorted(plan.ladder.steps, steps)].astype(float)
         likely = clips.hits @ np.array(shares)
         spent = {"gflops": float(np.asarray(gflops)[steps].mean())}
-        expected = {"expected": {"gflops": rule.gflops, "top1": rule.accuracy}, "shares": shares}
+        expected = {"expected": exits.expected(rule), "shares": shares}
         found = {"top1": clips.top1(right), **clips.rest(steps)}
         conditional.append(spent | expected | found | {"above_random": clips.top1(right - likely)})
         at_random.append(spent | {"top1": clips.top1(likely), **clips.rest(dealt)})

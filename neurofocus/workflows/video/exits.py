@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -11,12 +11,13 @@ from pydantic import ValidationError
 from neurofocus.data.seeds import derive_seed
 from neurofocus.early_exit.plan import solve_plan
 from neurofocus.errors import ConfigError
+from neurofocus.evaluation.calibration import wilson_interval
 from neurofocus.evaluation.video.metrics import top_k_hits
 from neurofocus.files import write_json
 from neurofocus.model.build import Model
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.base import Settings
-from neurofocus.schema.early_exit import ExitPlan
+from neurofocus.schema.early_exit import ExitPlan, ExitRule
 from neurofocus.schema.run import RunConfig
 from neurofocus.workflows.exits import ladder_of
 from neurofocus.workflows.video.answers import answer_videos
@@ -42,11 +43,18 @@ class ClipExits(Settings):
         plan: its costs are those of one crop.
         split: that it was solved on, which can then not be scored with it.
         solved_on: which clips of it, in words.
+        num_clips: how many they are; none: not known, of older files.
     """
 
     plan: ExitPlan
     split: str
     solved_on: str
+    num_clips: int | None = None
+
+    def expected(self, rule: ExitRule) -> dict[str, Any]:
+        """Return a rule's mean cost, and its top-1 on the clips it was solved on, with Wilson's 95 % interval."""
+        interval = None if self.num_clips is None else list(wilson_interval(rule.accuracy, self.num_clips))
+        return {"gflops": rule.gflops, "top1": rule.accuracy, "top1_interval": interval}
 
 
 class _ExitsFile(ClipExits):
@@ -88,7 +96,8 @@ def solve_exits(
     hits = [top_k_hits(scores.targets, scores.probabilities[:, step], 1) for step in range(scores.num_steps)]
     plan = solve_plan(scores.probabilities, np.stack(hits, axis=1).astype(float), ladder, config.exit)
     number = f"{len(chosen)}" if len(chosen) == len(clips) else f"{len(chosen)} of {len(clips)}"
-    return ClipExits(plan=plan, split=str(clips["split"].iloc[0]), solved_on=f"{number} {kind}")
+    split = str(clips["split"].iloc[0])
+    return ClipExits(plan=plan, split=split, solved_on=f"{number} {kind}", num_clips=len(chosen))
 
 
 def exits_after_training(model: Model, data: VideoData, config: RunConfig) -> ClipExits | None:
@@ -149,7 +158,7 @@ def read_exits(path: Path, model: Model) -> ClipExits:
         raise ConfigError(
             f"--exits {path}: was solved for other weights; solve it for this model ('video evaluate --solve-exits SPLIT')"
         )
-    return ClipExits(plan=found.plan, split=found.split, solved_on=found.solved_on)
+    return ClipExits.model_validate(found.model_dump(include=set(ClipExits.model_fields)))
 
 
 def _part(clips: pd.DataFrame, seed: int) -> pd.DataFrame:

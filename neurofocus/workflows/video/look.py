@@ -95,7 +95,7 @@ def look_within(video: VideoModel, frames: Tensor, glance_frames: Tensor | None,
             "exit_step": answer.step + 1,
             "last_step": plan.ladder.steps[-1] + 1,
             "focus_frames": len(seen.frames),
-            "expected": {"gflops": rule.gflops, "top1": rule.accuracy, "from": exits.solved_on},
+            "expected": {**exits.expected(rule), "from": exits.solved_on},
         },
     )
 

@@ -54,8 +54,13 @@ class ClipPrediction:
             return ""
         number = stop["focus_frames"]
         looked = f"{number} focus frame{'s' if number > 1 else ''}" if number else "the glance"
-        expected = "{top1:.3f} at {gflops:.4g} GFLOPs".format(**stop["expected"])
-        return f" of {stop['full_gflops']:.4g}, after {looked}; expected accuracy {expected}"
+        expected = stop["expected"]
+        known = expected["top1_interval"]
+        interval = " (95 % interval {:.3f} to {:.3f})".format(*known) if known else ""
+        return (
+            f" of {stop['full_gflops']:.4g}, after {looked}; expected accuracy {expected['top1']:.3f}{interval} at "
+            f"{expected['gflops']:.4g} GFLOPs"
+        )
 
 
 def clip_stem(path: Path) -> str:

@@ -145,7 +145,7 @@ def _refuse_other_classes(video: VideoModel, data: VideoData) -> None:
         )
     numbers = tuple(str(label) for label in range(number))
     if video.classes in ((), numbers):
-        if data.table.classes:
+        if data.table.classes and tuple(data.table.classes) != video.classes:
             note = data.table.source.class_note
             _LOGGER.warning(
                 "%s does not name its classes, so their order cannot be compared with the data's (%s%s); if it is another, "

@@ -147,6 +147,14 @@ def test_a_model_that_names_no_classes(
     assert len(told) == named
 
 
+def test_classes_whose_names_are_numbers(clips: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As in digits: the same names on both sides leave nothing to warn about."""
+    numbers = ("0", "1", "2")
+    with caplog.at_level(logging.WARNING, "neurofocus.workflows"):
+        score_model(model_of(*numbers), data_of(ROWS, classes=numbers, root=clips))
+    assert not [line for line in caplog.messages if "does not name its classes" in line]
+
+
 def test_names_may_differ_in_case_and_signs(clips: Path) -> None:
     data = data_of(ROWS, classes=("Bowling", "[archery]", "zumba"), root=clips)
     assert score_model(model_of(*NAMES), data).metrics["n_videos"] == 2

@@ -74,7 +74,7 @@ def test_what_a_rule_promises_is_what_these_clips_give(
                     spent.append(costs[step])
                     break
         assert (rule.accuracy, rule.gflops) == pytest.approx((np.mean(hits), np.mean(spent)))
-    assert solved.solved_on == "4 clips"
+    assert (solved.solved_on, solved.num_clips) == ("4 clips", 4)
 
 
 def test_the_order_of_frames_is_that_of_the_configuration(
@@ -99,7 +99,7 @@ def test_of_very_many_clips_a_seeded_part_is_taken(
     ]
     assert found[0] == found[1]
     assert found[0] is not None
-    assert found[0].solved_on == "3 of 4 clips of some kind"
+    assert (found[0].solved_on, found[0].num_clips) == ("3 of 4 clips of some kind", 3)
     assert {round(3 * rule.accuracy, 6) for rule in found[0].plan.rules} <= {0, 1, 2, 3}
 
 
@@ -139,12 +139,12 @@ def test_a_run_keeps_them_in_its_bundle(run: VideoRun) -> None:
     path = run.out / "bundle/bundle.json"
     manifest = BundleManifest.model_validate_json(path.read_text(encoding="utf-8"))
     said = "4 clips of the validation split"  # the test split is scored
-    assert manifest.provenance["exits"] == {"split": "validation", "solved_on": said}
+    assert manifest.provenance["exits"] == {"split": "validation", "solved_on": said, "num_clips": 4}
     video = load_video_model(run.out / "bundle", CPU)
     assert (
         video.exits
         == run.evaluation.exits
-        == ClipExits(plan=manifest.folds[0].exits, split="validation", solved_on=said)
+        == ClipExits(plan=manifest.folds[0].exits, split="validation", solved_on=said, num_clips=4)
     )
     assert run.evaluation.metrics["exits"]["solved_on"] == said
 

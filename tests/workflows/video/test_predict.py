@@ -292,7 +292,7 @@ def stopping(tmp_path_factory: pytest.TempPathFactory) -> VideoModel:
         config,
         CLASSES,
         {"name": "stops"},
-        exits=ClipExits(plan=plan, split="validation", solved_on="400 clips"),
+        exits=ClipExits(plan=plan, split="validation", solved_on="400 clips", num_clips=400),
     )
 
 
@@ -303,7 +303,12 @@ def test_a_budget_for_everything_is_no_budget(stopping: VideoModel, tmp_path: Pa
     stop = found.pop("exits")
     assert (stop["exit_step"], stop["last_step"], stop["focus_frames"]) == (6, 6, 3)
     assert (stop["budget"], stop["gflops_spent"]) == (9.0, whole["gflops"])
-    assert stop["expected"] == {"gflops": pytest.approx(whole["gflops"]), "top1": 0.75, "from": "400 clips"}
+    assert stop["expected"] == {
+        "gflops": pytest.approx(whole["gflops"]),
+        "top1": 0.75,
+        "top1_interval": pytest.approx([0.7054, 0.7900], abs=1e-4),
+        "from": "400 clips",
+    }
     for key in ("top", "frames", "glance"):
         for one, other in zip(whole.pop(key), found.pop(key), strict=True):
             assert one == {
@@ -334,7 +339,8 @@ def test_a_clip_that_stops_after_one_frame(stopping: VideoModel, tmp_path: Path)
     assert frame in whole["frames"]
     (line, *_) = found.summary_lines()
     assert line.endswith(
-        f"({costs[3]:.4g} GFLOPs of {costs[5]:.4g}, after 1 focus frame; expected accuracy 0.500 at {costs[3]:.4g} GFLOPs)"
+        f"({costs[3]:.4g} GFLOPs of {costs[5]:.4g}, after 1 focus frame; expected accuracy 0.500 (95 % interval 0.451 to 0.549) at "
+        f"{costs[3]:.4g} GFLOPs)"
     )
     assert all(file.exists() for file in found.files.values())
 
