@@ -2,7 +2,7 @@
 
     python benchmarks/training.py                         CPU, one thread, batch 2, P = 128
     python benchmarks/training.py --device cuda --batch 16
-    python benchmarks/training.py --sides "glance shared" "saving, small kept" --rounds 9
+    python benchmarks/training.py --sides "as written" saving --rounds 9 --gradients
 
 A step is forward, backward and SGD. Every side has a process of its own, so that it has its own allocator and its own
 peak of memory (the process's largest resident set, or the device's largest allocation); rounds go in turn. All sides
@@ -13,7 +13,6 @@ says how far each side is from float64.
 
 import argparse
 import multiprocessing
-import os
 import resource
 import statistics
 import tempfile
@@ -28,41 +27,36 @@ import torch
 from torch import Tensor, nn
 from training_baseline import straightforward
 
+from neurofocus.allocator import keep_freed_memory
 from neurofocus.model.build import build_model
 from neurofocus.model.draws import Draws
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.load import load_run_config
 from neurofocus.training.losses import training_loss
 from neurofocus.training.optim import build_optimizer
-from neurofocus.training.saving import saving_memory
+from neurofocus.training.saving import KEPT_BELOW, saving_memory
 
 ROUNDING = 1e-7
-# glibc's, read when a process starts: freed blocks below the threshold stay with the process.
-KEPT = {"MALLOC_TRIM_THRESHOLD_": str(2**40), "MALLOC_TOP_PAD_": str(2**20)}
-ALLOCATORS = {
-    "default": {},
-    "small kept": KEPT | {"MALLOC_MMAP_THRESHOLD_": str(40 * 2**20)},
-    "all kept": KEPT | {"MALLOC_MMAP_THRESHOLD_": str(2**40)},
-}
 
 
 @dataclass(frozen=True)
 class Side:
-    """What a process computes, and how its allocator works."""
+    """What a process computes, and below how many bytes freed blocks stay with it; none: glibc's default."""
 
     name: str
     loss: Literal["written", "shared", "ours"]
-    allocator: Literal["default", "small kept", "all kept"] = "default"
+    kept_below: int | None = None
     double: bool = False
 
 
 SIDES = (
     Side("as written", "written"),
     Side("glance shared", "shared"),
-    Side("saving", "ours"),
-    Side("saving, small kept", "ours", "small kept"),
-    Side("saving, all kept", "ours", "all kept"),
-    Side("glance shared, all kept", "shared", "all kept"),
+    Side("saving", "ours", KEPT_BELOW),  # as train.memory: saving does
+    Side("as written, small kept", "written", KEPT_BELOW),
+    Side("glance shared, small kept", "shared", KEPT_BELOW),
+    Side("saving, glibc's default", "ours"),
+    Side("saving, all kept", "ours", 2**30),
 )
 EXACT = Side("glance shared, float64", "shared", double=True)
 CHECKED = (
@@ -81,6 +75,8 @@ def in_double() -> None:
 def work(side: Side, arguments: argparse.Namespace, channel: Connection, file: Path) -> None:
     """Take a step a message; answer with (process seconds, wall seconds, peak bytes, loss)."""
     torch.set_num_threads(arguments.threads)
+    if side.kept_below is not None:
+        assert keep_freed_memory(below=side.kept_below)
     overrides = ["model.classifier.dropout=0", "model.auxiliary_dropout=0"]
     config = load_run_config("activitynet", [f"train.batch_size={arguments.batch}", *overrides])
     torch.manual_seed(0)
@@ -138,16 +134,12 @@ def found(model: nn.Module) -> dict[str, dict[str, Tensor]]:
 
 
 def start(side: Side, arguments: argparse.Namespace, folder: Path) -> tuple[Connection, Any]:
-    """Start one side's process; what glibc reads from the environment is set before it does."""
-    settings = ALLOCATORS[side.allocator]
-    os.environ.update(settings)
+    """Start one side's process."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=work, args=(side, arguments, there, folder / side.name), daemon=True)
     process.start()
     here.recv()
-    for name in settings:
-        del os.environ[name]
     return here, process
 
 

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 
-__all__ = ["batch_statistics", "summing_in_blocks"]
+__all__ = ["batch_statistics", "follow_statistics", "summing_in_blocks"]
 
 BLOCK = 1024  # values of a channel that are added up in float32
 _Norm = nn.BatchNorm2d | nn.BatchNorm3d
@@ -48,6 +49,24 @@ def batch_statistics(maps: Tensor) -> tuple[Tensor, Tensor]:
     return mean, ((variances + (means - mean).square()) * counts).sum(0) / len(rows)
 
 
+@torch.no_grad()
+def follow_statistics(norm: _BatchNorm, mean: Tensor, variance: Tensor, count: float | Tensor) -> None:
+    """Update a batch norm's running statistics as torch does: with the unbiased variance.
+
+    Args:
+        norm: without running statistics, or with cumulative ones, it stays as it is.
+        mean: of the batch, [C].
+        variance: biased, [C].
+        count: of values a channel.
+    """
+    if norm.running_mean is None or norm.running_var is None or norm.momentum is None:
+        return
+    if norm.num_batches_tracked is not None:
+        norm.num_batches_tracked.add_(1)
+    norm.running_mean.lerp_(mean.to(norm.running_mean), norm.momentum)
+    norm.running_var.lerp_((variance * (count / (count - 1))).to(norm.running_var), norm.momentum)
+
+
 class _Forward:
     """What a batch norm does instead: with its own parameters, buffers and mode."""
 
@@ -63,7 +82,7 @@ class _Forward:
         ):
             return type(norm).forward(norm, maps)
         mean, variance = batch_statistics(maps.detach())
-        _follow(norm, mean, variance * (count / (count - 1)))
+        follow_statistics(norm, mean, variance, count)
         result: Tensor = _Normalise.apply(maps, norm.weight, norm.bias, (mean, variance), norm.eps)  # type: ignore[no-untyped-call]  # torch does not annotate it
         return result
 
@@ -76,16 +95,6 @@ def _careless(maps: Tensor) -> bool:
 
 def _order(maps: Tensor) -> torch.memory_format:
     return torch.channels_last if maps.dim() == 4 else torch.channels_last_3d
-
-
-@torch.no_grad()
-def _follow(norm: nn.BatchNorm2d | nn.BatchNorm3d, mean: Tensor, unbiased: Tensor) -> None:
-    """Update the running statistics as torch does: with the unbiased variance."""
-    assert norm.running_mean is not None and norm.running_var is not None and norm.momentum is not None
-    assert norm.num_batches_tracked is not None
-    norm.num_batches_tracked.add_(1)
-    norm.running_mean.lerp_(mean.to(norm.running_mean), norm.momentum)
-    norm.running_var.lerp_(unbiased.to(norm.running_var), norm.momentum)
 
 
 class _Normalise(torch.autograd.Function):

@@ -16,6 +16,7 @@ from ignite.engine import Engine, Events
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from neurofocus.allocator import keep_freed_memory
 from neurofocus.data.dataset import Batch, CaseDataset
 from neurofocus.data.loaders import EpochBatchSampler
 from neurofocus.data.seeds import derive_seed
@@ -30,7 +31,7 @@ from neurofocus.training.losses import training_loss
 from neurofocus.training.optim import build_optimizer, learning_rate_factor, set_learning_rates
 from neurofocus.training.progress import EpochProgress, ScalarLog
 from neurofocus.training.reproducible import Precision
-from neurofocus.training.saving import saving_memory
+from neurofocus.training.saving import KEPT_BELOW, saving_memory
 from neurofocus.training.shared_batch_norm import share_batch_norms
 from neurofocus.training.state import EpochRecord, SavedState, TrainingState
 from neurofocus.training.tally import TERMS, EpochTally
@@ -76,7 +77,7 @@ class FoldTraining:
 def train_fold(model: Model, job: FoldTraining, saved: SavedState | None = None) -> TrainingState:
     """Train until the last epoch or until patience runs out; continue from ``saved`` if given.
 
-    Call it inside ``reproducible``.
+    Call it inside ``reproducible``. With ``memory: saving`` the process keeps freed blocks below ``KEPT_BELOW`` from then on.
 
     Args:
         model: freshly initialised, on its device.
@@ -94,6 +95,8 @@ def train_fold(model: Model, job: FoldTraining, saved: SavedState | None = None)
     state = _start(model, job, saved)
     if _is_done(state, job.config):
         return state
+    if job.config.memory == "saving":
+        keep_freed_memory(below=KEPT_BELOW)
     weights = _loss_weights(job, model.config.num_classes)
     engine = quiet_engine(_make_step(state, job, weights))
     length = len(job.training)
@@ -125,8 +128,7 @@ def train_fold(model: Model, job: FoldTraining, saved: SavedState | None = None)
 
 
 def _start(model: Model, job: FoldTraining, saved: SavedState | None) -> TrainingState:
-    config = job.config
-    device = next(model.parameters()).device
+    config, device = job.config, next(model.parameters()).device
     state = TrainingState(
         model=model,
         optimizer=build_optimizer(model, config),
@@ -142,11 +144,9 @@ def _start(model: Model, job: FoldTraining, saved: SavedState | None) -> Trainin
 
 def _is_done(state: TrainingState, config: TrainConfig) -> bool:
     """Say whether the last epoch is over, or the best one lies ``patience`` epochs back."""
-    finished = len(state.history)
-    if finished == 0:
-        return False
-    impatient = config.patience is not None and finished - state.best.epoch >= config.patience
-    return finished >= config.epochs or impatient
+    done = len(state.history)
+    patient = config.patience is None or not done or done - state.best.epoch < config.patience
+    return done >= config.epochs or not patient
 
 
 def _loss_weights(job: FoldTraining, num_classes: int) -> Tensor | None:

@@ -16,7 +16,10 @@ from neurofocus.model.build import Model
 from neurofocus.model.encoders.protocol import Encoder
 from neurofocus.training.batch_statistics import summing_in_blocks
 
-__all__ = ["saving_memory"]
+__all__ = ["KEPT_BELOW", "saving_memory"]
+
+# Bytes. Kept blocks of any size would fall to pieces: glibc gives an aligned one to no later request of its size.
+KEPT_BELOW = 40 * 2**20
 
 
 @contextmanager

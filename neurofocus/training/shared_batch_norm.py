@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from neurofocus.training.batch_statistics import follow_statistics
+
 __all__ = ["SharedBatchNorm", "share_batch_norms"]
 
 
@@ -30,22 +32,11 @@ class SharedBatchNorm(_BatchNorm):
         mean = sums[:-1] / count
         centred = values - mean.view(shape)
         variance = _sum_of_all(centred.square().sum(axes)) / count
-        self._follow(mean.detach(), variance.detach(), count)
+        follow_statistics(self, mean.detach(), variance.detach(), count)
         result = centred * (variance + self.eps).rsqrt().view(shape)
         if self.affine:
             result = result * self.weight.view(shape) + self.bias.view(shape)
         return result.to(input.dtype)
-
-    @torch.no_grad()
-    def _follow(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
-        """Update the running statistics as torch does: with the unbiased variance."""
-        if self.running_mean is None or self.running_var is None or self.momentum is None:
-            return
-        if self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
-        self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
-        unbiased = variance * (count / (count - 1))
-        self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
 
 
 class _SumOfAll(torch.autograd.Function):
