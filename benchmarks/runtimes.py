@@ -12,7 +12,6 @@ probability to PyTorch as built are printed, too; those of bfloat16 say little f
 import argparse
 import multiprocessing
 import os
-import resource
 import statistics
 import tempfile
 import time
@@ -96,8 +95,7 @@ def serve(pipe: Connection, kind: tuple[str, str], config: ModelConfig, folder: 
         while pipe.recv():
             whole(network, case)
             calls = [timed(lambda: whole(network, case)) for _ in range(CALLS)]
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-            pipe.send((*(statistics.median(column) for column in zip(*calls, strict=True)), peak))
+            pipe.send(tuple(statistics.median(column) for column in zip(*calls, strict=True)))
 
 
 def timed(work: Callable[[], object]) -> tuple[float, float]:
@@ -126,11 +124,9 @@ def main() -> None:
     print(
         f"{arguments.config}, batch 1, {threads} threads of {os.cpu_count()}, {arguments.rounds} rounds in turn"
     )
-    print(
-        f"{'':20} {'wall ms':>8} {'min':>6} {'CPU ms':>8} {'as built':>9} {'fast':>6} {'GiB':>6}  difference"
-    )
+    print(f"{'':20} {'wall ms':>8} {'min':>6} {'CPU ms':>8} {'as built':>9} {'fast':>6}  difference")
     for row, rounds in found.items():
-        wall, cpu, peak = zip(*rounds, strict=True)
+        wall, cpu = zip(*rounds, strict=True)
         over = [
             statistics.median(base[0] / own for base, own in zip(found[other], wall, strict=True))
             for other in ("torch, as built", "torch, fast")
@@ -138,14 +134,14 @@ def main() -> None:
         difference = float(np.abs(answers[row] - answers["torch, as built"]).max())
         print(
             f"{row:20} {statistics.median(wall):8.0f} {min(wall):6.0f} {statistics.median(cpu):8.0f} {over[0]:8.2f}x "
-            f"{over[1]:5.2f}x {peak[-1]:6.2f}  {difference:.1e}"
+            f"{over[1]:5.2f}x  {difference:.1e}"
         )
 
 
 def run(
     rows: dict[str, tuple[str, str]], rounds: int, config: ModelConfig, folder: Path
 ) -> tuple[dict[str, list[Any]], dict[str, Any]]:
-    """Time all rows in turn; return (wall ms, CPU ms, peak GiB) of every round, and the answers."""
+    """Time all rows in turn; return (wall ms, CPU ms) of every round, and the answers."""
     context = multiprocessing.get_context("spawn")
     pipes, workers = {}, []
     for name, kind in rows.items():

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 __all__ = ["from_shift_names", "temporal_shift"]
 
@@ -30,6 +31,8 @@ def temporal_shift(maps: Tensor, num_frames: int) -> Tensor:
     """
     if len(maps) % num_frames:
         raise ValueError(f"{len(maps)} maps are no whole number of clips of {num_frames} frames")
+    if torch.compiler.is_exporting():
+        return _joined(maps, num_frames)
     shifted: Tensor = _Shift.apply(maps, num_frames)  # type: ignore[no-untyped-call]  # torch's
     return shifted
 
@@ -65,3 +68,12 @@ def _shifted(maps: Tensor, num_frames: int, *, ahead_first: bool) -> Tensor:
     result[:, 1:, back] = clips[:, :-1, back]
     result[:, 0, back] = 0
     return result.view_as(maps)
+
+
+def _joined(maps: Tensor, num_frames: int) -> Tensor:
+    """Write the shift without assignments, of which an exported graph makes scatters of single elements."""
+    clips = maps.view(-1, num_frames, *maps.shape[1:])
+    share = clips.shape[2] // _SHARE
+    ahead = functional.pad(clips[:, 1:, :share], (0, 0, 0, 0, 0, 0, 0, 1))
+    back = functional.pad(clips[:, :-1, share : 2 * share], (0, 0, 0, 0, 0, 0, 1, 0))
+    return torch.cat([ahead, back, clips[:, :, 2 * share :]], 2).view_as(maps)

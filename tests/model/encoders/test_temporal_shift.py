@@ -52,6 +52,21 @@ def test_the_gradient_is_the_loops() -> None:
     assert torch.equal(spread, expected)
 
 
+class Shift(nn.Module):
+    def forward(self, maps: Tensor) -> Tensor:
+        return temporal_shift(maps, 3)
+
+
+def test_an_exported_shift_assigns_nothing() -> None:
+    """Runtimes scatter single elements for it, which takes longer than the convolutions."""
+    maps = torch.randn(6, 17, 2, 2)
+    exported = torch.export.export(Shift(), (maps,))
+    assert torch.equal(exported.module()(maps), by_loop(maps, 3))
+    called = {str(node.target) for node in exported.graph.nodes if node.op == "call_function"}
+    assert "aten.cat.default" in called
+    assert not [name for name in called if "copy" in name or "put" in name or "fill" in name]
+
+
 def test_the_memory_format_stays() -> None:
     maps = torch.randn(8, 16, 5, 5).contiguous(memory_format=torch.channels_last)
     shifted = temporal_shift(maps, 4)
