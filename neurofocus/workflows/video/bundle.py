@@ -134,25 +134,22 @@ def load_video_model(
     return video if exits is None else replace(video, exits=read_exits(exits, video.of_torch("--exits")))
 
 
-def able_to_stop(
-    video: VideoModel, exits: ClipExits | None, *, option: str = "--budget"
-) -> tuple[Network, ClipExits]:
+def able_to_stop(video: VideoModel, *, option: str = "--budget") -> tuple[Network, ClipExits]:
     """Return a model and thresholds that clips can stop with.
 
     Args:
         video: the model.
-        exits: its thresholds.
-        option: that needs them.
+        option: that needs thresholds.
 
     Raises:
         ConfigError: there are no thresholds.
     """
-    if exits is None or not isinstance(video.model, Network):
+    if video.exits is None or not isinstance(video.model, Network):
         raise ConfigError(
             f"{option}: {video.source['name']} holds no exit thresholds; 'video evaluate --solve-exits SPLIT' solves them on "
             "labelled clips that are not scored and writes exits.json, which --exits takes"
         )
-    return video.model, exits
+    return video.model, video.exits
 
 
 def _load(source: Path, device: torch.device, config: RunConfig | None, classes: Path | None) -> VideoModel:

@@ -69,7 +69,7 @@ def check_budget(video: VideoModel, budget: float) -> None:
     Raises:
         ConfigError: the model has no thresholds, or the budget is below its cheapest exit.
     """
-    rule_for_budget(able_to_stop(video, video.exits)[1].plan, budget)
+    rule_for_budget(able_to_stop(video)[1].plan, budget)
 
 
 def look_within(video: VideoModel, frames: Tensor, glance_frames: Tensor | None, budget: float) -> Look:
@@ -78,7 +78,7 @@ def look_within(video: VideoModel, frames: Tensor, glance_frames: Tensor | None,
     Raises:
         ConfigError: the model has no thresholds, or the budget is below its cheapest exit.
     """
-    network, exits = able_to_stop(video, video.exits)
+    network, exits = able_to_stop(video)
     plan = exits.plan
     rule = rule_for_budget(plan, budget)
     stages = _WatchedStages(stages_of(network, order=plan.order))

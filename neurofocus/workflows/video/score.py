@@ -1,7 +1,7 @@
 """A finished model on a data set that may number its classes otherwise."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -76,23 +76,33 @@ def score_model(
     threads = config.threads or torch.get_num_threads()
     with reproducible(threads=threads, deterministic=config.train.deterministic):
         exits = _exits(video, data, wanted, request)
-        video = quickened(video)
         if crops is not None:
             config = config.model_copy(
                 update={"video": config.video.model_copy(update={"test_crops": crops})}
             )
-        if request.option is None:
-            if isinstance(video.model, ExportedModel):
-                return evaluate_exported(video.model, data, wanted, config, official_map=official_map)
-            return evaluate_videos(video.model, data, wanted, config, official_map=official_map, exits=exits)
-        network, own = able_to_stop(video, exits, option=request.option)
-        if request.budget is not None:
-            budget = Budget(request.budget, own, request.timed)
-            return evaluate_within(network, data, wanted, config, budget, official_map=official_map)
-        model = video.of_torch("--time without --budget")
-        found = evaluate_videos(model, data, wanted, config, official_map=official_map, exits=own)
-        found.metrics["exits"]["seconds"] = time_exits(network, data, wanted, config, own)
-        return found
+        ready = replace(quickened(video), config=config, exits=exits)
+        found = _scored(ready, data, wanted, request, official_map=official_map)
+    found.metrics["model"] = video.source
+    return found
+
+
+def _scored(
+    video: VideoModel, data: VideoData, split: str, request: ExitRequest, *, official_map: bool
+) -> VideoEvaluation:
+    """Score a model whose exits may be used for this split, as it is."""
+    config = video.config
+    if request.option is None:
+        if isinstance(video.model, ExportedModel):
+            return evaluate_exported(video.model, data, split, config, official_map=official_map)
+        return evaluate_videos(video.model, data, split, config, official_map=official_map, exits=video.exits)
+    network, own = able_to_stop(video, option=request.option)
+    if request.budget is not None:
+        budget = Budget(request.budget, own, request.timed)
+        return evaluate_within(network, data, split, config, budget, official_map=official_map)
+    model = video.of_torch("--time without --budget")
+    found = evaluate_videos(model, data, split, config, official_map=official_map, exits=own)
+    found.metrics["exits"]["seconds"] = time_exits(network, data, split, config, own)
+    return found
 
 
 def _exits(video: VideoModel, data: VideoData, scored: str, request: ExitRequest) -> ClipExits | None:

@@ -64,6 +64,8 @@ def test_a_released_checkpoint(model: UniAdaFocus, checkpoint: Path, clips: Path
     direct = VideoModel(model, released_config("model.num_classes=3"), NAMES, {"name": "direct"})
     expected = score_model(direct, data_of(ROWS, classes=NAMES, root=clips))
     np.testing.assert_array_equal(found.logits, expected.logits)
+    assert found.metrics.pop("model") == {"name": checkpoint.name}
+    assert expected.metrics.pop("model") == {"name": "direct"}
     assert found.metrics == expected.metrics
 
 
