@@ -26,7 +26,7 @@ def main() -> None:
         "--lessons", type=int, default=0, help="training steps of the encoders; none: random weights"
     )
     arguments = parser.parse_args()
-    assert keep_freed_memory()
+    keep_freed_memory()
     model = telling_model(arguments.lessons)
     forms = {"float32": InferenceSettings()}
     try:

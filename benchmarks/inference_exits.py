@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=4)
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     arguments = parser.parse_args()
-    assert keep_freed_memory()
+    keep_freed_memory()
     model = optimised(telling_model(), InferenceSettings(precision=arguments.precision))
     assert isinstance(model, UniAdaFocus)
     plan, stages = plan_on(model, arguments.cases, arguments.every), TorchStages(model, prepare=to_input)

@@ -87,7 +87,7 @@ def serve(pipe: Connection, kind: tuple[str, str], config: ModelConfig, folder: 
     """Answer requests for one round each, until told to stop."""
     torch.set_num_threads(threads)
     if kind[0] == "torch":
-        assert keep_freed_memory()
+        keep_freed_memory()
     case = seeded_case(config)
     with torch.inference_mode():
         network = opened(kind, config, folder, threads)

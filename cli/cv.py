@@ -77,6 +77,9 @@ def cv(
     test_data: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The folder of --test-cohort, or a table of its scans.")
     ] = None,
+    timed: Annotated[
+        bool, typer.Option("--time", help="Also take the seconds of early exits on the test scans.")
+    ] = False,
     device: DeviceOption = "auto",
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -88,18 +91,15 @@ def cv(
     """
     from neurofocus.errors import ConfigError
     from neurofocus.workflows.cohort.combined import CohortData, load_cohort_specs
-    from neurofocus.workflows.cross_validate import cross_validate, run_config
+    from neurofocus.workflows.cross_validate import cross_validate, run_config, time_run
     from neurofocus.workflows.external import external_test
     from neurofocus.workflows.fold_jobs import cross_validate_in_jobs, parse_jobs
 
     from .output import print_json, print_warning, set_up_logging, summary_lines
 
     set_up_logging(verbose)
-    overrides = list(set_ or ())
-    if folds is not None:
-        overrides.append(f"data.folds={folds}")
-    if seed is not None:
-        overrides.append(f"seed={seed}")
+    short = {"data.folds": folds, "seed": seed}
+    overrides = [*(set_ or ()), *(f"{key}={value}" for key, value in short.items() if value is not None)]
     other = _external(cohort, test_cohort, test_data)
     settings = run_config(cohort, config, overrides, splits=splits, exclude=exclude, tuned=tuned)
     where = CohortData(tuple(data or ()), links)
@@ -112,6 +112,8 @@ def cv(
         raise ConfigError(f"--jobs {jobs}: starts every fold that is left, so it goes without --fold")
     if os.environ.get("RANK", "0") != "0":  # of processes that torchrun started, the first one speaks
         return
+    if timed:
+        time_run(settings, data=where, out=out, device=device)
     tested = None
     if other is not None and result.complete:
         specs = load_cohort_specs(cohort)

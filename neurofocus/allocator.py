@@ -9,6 +9,7 @@ __all__ = ["keep_freed_memory"]
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 _KEPT_BYTES = 2**31 - 1
 _TOP_PAD = 64 * 2**20
+_OLD_LIMIT = 32 * 2**20  # what older versions of glibc take for M_MMAP_THRESHOLD
 
 
 def keep_freed_memory(*, below: int = 2**30) -> bool:
@@ -27,5 +28,5 @@ def keep_freed_memory(*, below: int = 2**30) -> bool:
     if platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    wanted = {_M_MMAP_THRESHOLD: below, _M_TRIM_THRESHOLD: _KEPT_BYTES, _M_TOP_PAD: _TOP_PAD}
-    return all(mallopt(name, value) for name, value in wanted.items())
+    kept = mallopt(_M_MMAP_THRESHOLD, below) or mallopt(_M_MMAP_THRESHOLD, min(below, _OLD_LIMIT))
+    return bool(kept and mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES) and mallopt(_M_TOP_PAD, _TOP_PAD))

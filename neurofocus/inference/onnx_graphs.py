@@ -24,7 +24,9 @@ from neurofocus.model.outputs import GlanceOutput
 from neurofocus.model.patches import crop_matrices
 from neurofocus.model.uni_adafocus import UniAdaFocus
 
-__all__ = ["NamedGraph", "cut_model"]
+__all__ = ["GRAPHS", "NamedGraph", "cut_model"]
+
+GRAPHS = 2  # counted up when graphs change, so that cached exports are made again
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Batch normalisation of channels-last maps on a CPU, with sums in blocks.
 
 torch adds up a channel of channels-last maps one value after the other in float32: over 32 maps of 112 x 112 its variance
-is off by 1.5e-4, and gradients at the far end of a deep network by several percent. Sums of short blocks that are put
+is off by about 1e-4, and gradients at the far end of a deep network by several percent. Sums of short blocks that are put
 together in float64 are off by less than 1e-6 and take as long (Chan, Golub and LeVeque, "Updating formulae and a pairwise
 algorithm for computing sample variances", 1979).
 """

@@ -48,7 +48,8 @@ def saving_memory(model: Model, *, on: bool = True) -> Iterator[None]:
 
 def _channels_last(encoder: Encoder, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     images, *rest = arguments
-    return images.contiguous(memory_format=torch.channels_last), *rest
+    # contiguous() would leave images of one channel as they are: their strides fit both orders.
+    return images.to(memory_format=torch.channels_last), *rest
 
 
 def _recomputing(block: nn.Module) -> Callable[..., Tensor]:

@@ -6,18 +6,21 @@ from typing import Any, Literal
 
 import torch
 
+from neurofocus.errors import ConfigError
 from neurofocus.files import lock_beside, locked
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.schema.run import RunConfig
 from neurofocus.training.distributed import is_main, joined, main_first, part
+from neurofocus.workflows.bundle import load_bundle
 from neurofocus.workflows.cohort.combined import CohortData
 from neurofocus.workflows.device import choose_device
+from neurofocus.workflows.exit_seconds import time_folds, write_exit_seconds
 from neurofocus.workflows.folds.pool import run_folds, run_free_folds
 from neurofocus.workflows.folds.record import FoldResult, finished_fold
-from neurofocus.workflows.gather import gather
+from neurofocus.workflows.gather import gather, scored_rows
 from neurofocus.workflows.run_setup import RunRequest, fold_folder, request_run, run_config, set_up_run
 
-__all__ = ["CrossValidationResult", "cross_validate", "missing_folds", "run_config"]
+__all__ = ["CrossValidationResult", "cross_validate", "missing_folds", "run_config", "time_run"]
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,35 @@ def missing_folds(
     request = request_run(config, data=data, out=out, fresh=fresh)
     config = set_up_run(request).config
     return request.out, _missing(_finished(request.out, config, request.spec), config)
+
+
+def time_run(
+    config: RunConfig, *, data: Path | CohortData | None = None, out: Path | None = None, device: str = "auto"
+) -> None:
+    """Time the early exits of a finished run on its test scans; write exit_seconds.json and the report with them.
+
+    Args:
+        config: as of the run, and so are the others: see ``cross_validate``.
+        data: the cohort.
+        out: the run folder.
+        device: that is timed.
+
+    Raises:
+        ConfigError: folds are still to be run.
+    """
+    request, chosen = request_run(config, data=data, out=out), choose_device(device)
+    run = set_up_run(request)
+    with locked(lock_beside(request.out)):
+        results = _finished(request.out, run.config, request.spec)
+        if missing := _missing(results, run.config):
+            raise ConfigError(
+                f"--time: fold {', '.join(map(str, missing))} of {request.out} is still to be run; leave --time out till then"
+            )
+        rows = scored_rows(results, run.setup.table)
+        frames = [[run.cases[row].frames for row in fold] for fold in rows]
+        seconds = time_folds(load_bundle(request.out / "bundle", chosen), results, frames)
+        write_exit_seconds(request.out, run.config, seconds)
+        gather(request.out, run.record, run.config, run.setup, cases=run.cases, results=results)
 
 
 def _cross_validate(request: RunRequest, device: torch.device) -> CrossValidationResult:

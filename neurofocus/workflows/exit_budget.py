@@ -93,11 +93,9 @@ class BudgetedAnswer:
     def line(self) -> str:
         """Return what a person reads about the budget."""
         seen = ", ".join(str(look.focus_frames) for look in self.looks)
-        found = self.budget.cross_validated
-        words = "balanced accuracy {value:.3f} (95 % interval {low:.3f} to {high:.3f})"
-        accuracy = (
-            f"; cross-validation: {words.format(**found['balanced_accuracy'])} a fold model" if found else ""
-        )
+        found = (self.budget.cross_validated or {}).get("balanced_accuracy", {"value": None})
+        words = "; cross-validation: balanced accuracy {value:.3f} (95 % interval {low:.3f} to {high:.3f}) a fold model"
+        accuracy = "" if None in found.values() else words.format(**found)  # too few scans have no interval
         return (
             f"{self.budget.gflops:.4g} GFLOPs: spent {self.gflops:.4g}, expected {self.expected_gflops:.4g}{accuracy}; focus frames "
             f"seen: {seen} of {self.num_focus_frames}"

@@ -13,10 +13,10 @@ from neurofocus.early_exit.decide import exit_positions, rule_for_budget
 from neurofocus.evaluation.exits import share_figures
 from neurofocus.evaluation.intervals import NUM_DRAWS, bootstrap_weights
 from neurofocus.evaluation.thresholds import decide
-from neurofocus.schema.early_exit import ExitConfig
+from neurofocus.schema.early_exit import ExitConfig, ExitPlan, ExitRule
 from neurofocus.workflows.folds.record import FoldResult
 
-__all__ = ["exit_curves"]
+__all__ = ["budget_places", "exit_curves", "rule_at"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -60,11 +60,11 @@ def exit_curves(
     labels = np.concatenate([fold.labels for fold in folds])
     people = [name for fold in folds for name in fold.result.predictions["participant_id"]]
     weights = bootstrap_weights(people, labels.tolist(), seed=seed)
-    places = np.linspace(0, 1, settings.num_budgets) if len(folds[0].gflops) > 1 else np.ones(1)
+    places = budget_places(settings, results[0].exits)
     sizes = [len(fold.labels) for fold in folds]
     conditional, at_random = [], []
     for place in places:
-        found = [_stopped(fold, float(place)) for fold in folds]
+        found = [_stopped(fold, place) for fold in folds]
         right, dealt, costs = (np.concatenate([each[part] for each in found]) for part in range(3))
         promised = np.average([each[3] for each in found], axis=0, weights=sizes)
         gflops = float(costs.mean())
@@ -99,6 +99,18 @@ def exit_curves(
     }
 
 
+def budget_places(settings: ExitConfig, plan: ExitPlan) -> list[float]:
+    """Return where the shown budgets lie, from 0 at the cheapest exit to 1 at the dearest."""
+    return np.linspace(0, 1, settings.num_budgets).tolist() if len(plan.ladder.steps) > 1 else [1.0]
+
+
+def rule_at(plan: ExitPlan, place: float) -> tuple[float, ExitRule]:
+    """Return the budget at a place, and the thresholds for it."""
+    cheapest, dearest = plan.ladder.gflops[0], plan.ladder.gflops[-1]
+    budget = cheapest + place * (dearest - cheapest)
+    return budget, rule_for_budget(plan, budget)
+
+
 def _answers(result: FoldResult, classes: Sequence[str]) -> _FoldAnswers:
     order = {name: index for index, name in enumerate(classes)}
     labels = np.array([order[name] for name in result.predictions["label"]], dtype=np.int64)
@@ -121,8 +133,7 @@ def _stopped(fold: _FoldAnswers, place: float) -> tuple[Floats, Floats, Floats, 
         fold: its answers.
         place: of the budget, from 0 at the cheapest exit to 1 at the dearest.
     """
-    budget = float(fold.gflops[0] + place * (fold.gflops[-1] - fold.gflops[0]))
-    rule = rule_for_budget(fold.result.exits, budget)
+    budget, rule = rule_at(fold.result.exits, place)
     exits = exit_positions(fold.unsure, rule.thresholds)
     shares = np.bincount(exits, minlength=len(fold.gflops)) / max(len(exits), 1)
     right = fold.right[np.arange(len(exits)), exits]

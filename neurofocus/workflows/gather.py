@@ -24,13 +24,15 @@ from neurofocus.training.inference import predict_frames
 from neurofocus.workflows.bundle import INTENDED_USE, ModelBundle, load_bundle, pack_weights, save_bundle
 from neurofocus.workflows.cohort.setup import CohortSetup
 from neurofocus.workflows.exit_curves import exit_curves
+from neurofocus.workflows.exit_seconds import read_exit_seconds
 from neurofocus.workflows.folds.record import BEST_WEIGHTS, FoldResult
 from neurofocus.workflows.report.notes import beside_expectations
 from neurofocus.workflows.report.report import Example, ReportData, write_report
 
-__all__ = ["gather"]
+__all__ = ["gather", "scored_rows"]
 
 _EXAMPLES = 4
+_KEYS = ["participant_id", "session_id"]  # a scan
 _THRESHOLD_RULE = (
     "binary: the threshold with the best balanced accuracy on the inner validation part; else argmax"
 )
@@ -88,6 +90,7 @@ def gather(
         provenance=provenance,
         config=config.model_dump(mode="json"),
         examples=_examples(config, setup, bundle, cases=cases, predictions=predictions),
+        exit_seconds=read_exit_seconds(out, config),
         warnings=[
             *(finding.text for finding in setup.checks.warnings),
             *setup.cohort.warnings,
@@ -96,6 +99,12 @@ def gather(
     )
     write_report(out / "report.html", report)
     return metrics
+
+
+def scored_rows(results: Sequence[FoldResult], table: pd.DataFrame) -> list[list[int]]:
+    """Return of each fold's test scans, in the order of its predictions, the places in the cohort's table."""
+    places = table[_KEYS].reset_index(drop=True).reset_index()
+    return [result.predictions[_KEYS].merge(places, on=_KEYS)["index"].tolist() for result in results]
 
 
 def _provenance(
@@ -165,8 +174,7 @@ def _examples(
     """Return a few test scans as their own fold's model saw them: of every class the first in the table."""
     grid = frame_grid(config.prepare, config.model.frame_size)
     table = setup.table.reset_index(drop=True)
-    keys = ["participant_id", "session_id"]
-    rows = table[keys].reset_index().merge(predictions, on=keys).sort_values(["label", "index"])
+    rows = table[_KEYS].reset_index().merge(predictions, on=_KEYS).sort_values(["label", "index"])
     per_class = max(1, _EXAMPLES // len(setup.spec.classes))
     return [
         _example(config, bundle, grid, frames=cases[int(row["index"])].frames, row=row)

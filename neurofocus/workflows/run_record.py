@@ -20,7 +20,7 @@ __all__ = ["RUN_RECORD", "config_hash", "open_run", "provenance"]
 RUN_RECORD = "run.json"
 # What a run makes; ``--fresh`` removes nothing else.
 _OURS = re.compile(
-    r"run\.json|cohort\.tsv|folds\.tsv|checks\.json|external-[A-Za-z0-9._-]+\.(json|tsv)|fold-[0-9]+|jobs|predictions\.tsv|metrics\.json|report\.html|bundle|history\.tsv|logits\.npz|curve\.(csv|png)|last\.safetensors|tensorboard|\.lock|\..*\.nf-partial\..*"
+    r"run\.json|cohort\.tsv|folds\.tsv|checks\.json|external-[A-Za-z0-9._-]+\.(json|tsv)|fold-[0-9]+|jobs|predictions\.tsv|metrics\.json|report\.html|exit_seconds\.json|bundle|history\.tsv|logits\.npz|curve\.(csv|png)|last\.safetensors|tensorboard|\.lock|\..*\.nf-partial\..*"
 )
 _FIELDS = {"config": dict, "config_sha256": str, "created": str, "provenance": dict}
 _PACKAGES = (

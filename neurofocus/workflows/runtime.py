@@ -18,6 +18,7 @@ from neurofocus.inference.graph_files import (
     read_export,
     require_runtime,
 )
+from neurofocus.inference.onnx_graphs import GRAPHS
 from neurofocus.inference.stages import ExportedModel
 from neurofocus.schema.bundle import BundleManifest
 from neurofocus.workflows.bundle import ModelBundle, default_bundle, load_bundle, read_manifest
@@ -41,7 +42,9 @@ def check_runtime(runtime: str, precision: str, device: str) -> tuple[Runtime, P
     if precision not in get_args(Precision):
         raise ConfigError(f"--precision {precision!r}: accepted are {', '.join(get_args(Precision))}")
     if precision != "f32" and runtime == "onnx":
-        raise ConfigError(f"--precision {precision}: goes with --runtime openvino or torch, not {runtime}")
+        raise ConfigError(
+            f"--precision {precision}: goes with --runtime openvino or, for videos, torch, not {runtime}"
+        )
     if runtime != "torch":
         if device not in ("auto", "cpu"):
             raise ConfigError(
@@ -116,7 +119,7 @@ def open_exported(
 def _exported(bundle: Path) -> Path:
     """Return a bundle's export in the cache; what lies there agreed with the model when it was written."""
     digest = read_manifest(bundle).sha256
-    folder = cache_dir() / "exports" / f"{digest[:20]}-{__version__}"
+    folder = cache_dir() / "exports" / f"{digest[:20]}-{__version__}-{GRAPHS}"
     with locked(lock_beside(folder)):
         if not folder.exists():
             _LOGGER.info("%s: is exported to ONNX and checked, once for this bundle", bundle)

@@ -16,9 +16,9 @@ from neurofocus.evaluation.video.scores import softmax
 from neurofocus.model.uni_adafocus import UniAdaFocus
 from neurofocus.schema.load import load_run_config
 from neurofocus.simulate.digits.recipe import DigitsConfig
+from neurofocus.workflows.exit_run import ladder_ways, loaded_cases, run_ways
 from neurofocus.workflows.video import digits as module
 from neurofocus.workflows.video.bundle import VideoModel, load_video_model
-from neurofocus.workflows.video.exit_run import Way, run_ways, stop_at
 from neurofocus.workflows.video.score import ExitRequest, score_model
 from neurofocus.workflows.video.source import VideoData, find_videos
 from neurofocus.workflows.video.train import VideoRun, fitted, train_videos
@@ -71,14 +71,12 @@ def test_running_with_exits_gives_what_complete_answers_give(
     assert run.evaluation.logits is not None
     plan = video.exits.plan
     probabilities = softmax(run.evaluation.logits.astype(np.float64))
-    ways = [Way(plan, rule) for rule in plan.rules] + [
-        stop_at(plan, place) for place in range(len(plan.ladder.steps))
-    ]
+    ways = ladder_ways(plan, plan.rules)
     dataset = few.dataset(few.clips("test"), video.config)
     assert [clip.name for clip in dataset.clips] == run.evaluation.predictions["clip_id"].tolist()
     seen: set[int] = set()
     for batch in (1, 7, 100):
-        found = run_ways(video.model, evaluation_loader(dataset, 8), ways, batch_size=batch)
+        found = run_ways(video.model, loaded_cases(evaluation_loader(dataset, 8)), ways, batch_size=batch)
         for way, result in zip(ways, found, strict=True):
             unsure = uncertainty(probabilities[:, way.plan.ladder.steps[:-1]], plan.criterion)
             tied = (np.abs(unsure - np.array(way.rule.thresholds)) < 1e-5).any(1)

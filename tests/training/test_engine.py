@@ -22,7 +22,8 @@ from neurofocus.training import engine as engine_module
 from neurofocus.training.engine import LAST_CHECKPOINT, FoldTraining, train_fold
 from neurofocus.training.inference import predict_frames, predict_logits
 from neurofocus.training.reproducible import Precision, reproducible
-from neurofocus.training.state import TrainingState, load_saved
+from neurofocus.training.saving import KEPT_BELOW
+from neurofocus.training.state import EpochRecord, TrainingState, load_saved
 from neurofocus.training.validation import class_measures
 
 MODEL = ModelConfig.model_validate(
@@ -147,6 +148,25 @@ def test_foreign_random_numbers_change_nothing(tmp_path: Path) -> None:
     np.random.seed(5)
     assert_same(one, train(tmp_path / "two", config))
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_saving_memory_is_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[int] = []
+    monkeypatch.setattr(engine_module, "keep_freed_memory", lambda *, below: kept.append(below))
+    for memory in ("plain", "saving"):
+        recomputed: list[bool] = []
+        with reproducible(threads=1, deterministic=True):
+            torch.manual_seed(0)
+            model = UniAdaFocus(MODEL)
+
+            def watch(_: EpochRecord, model: UniAdaFocus = model, found: list[bool] = recomputed) -> None:
+                found.append(any("forward" in vars(part) for part in model.modules()))
+
+            (tmp_path / memory).mkdir()
+            job = make_job(tmp_path / memory, train_config(memory=memory))
+            train_fold(model, replace(job, watch=watch))
+        assert recomputed == [memory == "saving"] * 3
+    assert kept == [KEPT_BELOW]
 
 
 def test_finished_training_is_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,6 +150,18 @@ def test_the_model_is_left_as_it_was(kind: str) -> None:
     torch.testing.assert_close(dict(model.state_dict()), before, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_maps_stay_channels_last_all_the_way(channels: int) -> None:
+    """Also of gray frames, whose strides fit both orders."""
+    changes = {"frame_channels": channels, "gray_input": "average"} if channels == 1 else {}
+    model = build_model(ModelConfig.model_validate(COMMON | KINDS["max_pooling"] | changes)).train()
+    with saving_memory(model):
+        for encoder in (model.global_encoder, model.local_encoder):
+            maps = encoder(torch.randn(4, channels, 64, 64), 4)
+            assert maps.is_contiguous(memory_format=torch.channels_last)
+            assert not maps.is_contiguous()
+
+
 def test_off_changes_no_bit() -> None:
     first, second = model_of("max_pooling"), model_of("max_pooling")
     frames = torch.randn(2, 4, 3, 64, 64)

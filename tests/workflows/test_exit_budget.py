@@ -25,7 +25,7 @@ from neurofocus.schema.load import load_cohort_spec
 from neurofocus.workflows.bundle import ModelBundle, default_bundle, load_bundle
 from neurofocus.workflows.cohort.setup import prepare_scans, set_up_cohort
 from neurofocus.workflows.cross_validate import run_config
-from neurofocus.workflows.exit_budget import answer_within, exit_budget
+from neurofocus.workflows.exit_budget import BudgetedAnswer, answer_within, exit_budget
 from neurofocus.workflows.folds.record import finished_fold
 from neurofocus.workflows.predict import Prediction, predict
 
@@ -183,6 +183,11 @@ def test_the_accuracy_of_a_budget_is_the_cross_validated_one(bundle: ModelBundle
             assert found is not None
             assert found["budget"] == budgets[place]
             assert found["balanced_accuracy"]["low"] <= found["balanced_accuracy"]["value"]
+    few = {**points[0], "budget": 0.0, "balanced_accuracy": {"value": 0.5, "low": None, "high": None}}
+    metrics = {"exits": {"conditional": [few]}}
+    unknown = dataclasses.replace(bundle, manifest=bundle.manifest.model_copy(update={"metrics": metrics}))
+    answer = BudgetedAnswer(exit_budget(unknown, 1.0), (), (), FOCUS)
+    assert "cross-validation" not in answer.line()  # no accuracy without its interval
     silent = dataclasses.replace(bundle, manifest=bundle.manifest.model_copy(update={"metrics": {}}))
     assert exit_budget(silent, 1.0).cross_validated is None
 

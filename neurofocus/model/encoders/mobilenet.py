@@ -68,7 +68,7 @@ class MobileNetV2(Encoder):
         return maps
 
     def recomputable(self) -> list[nn.Module]:
-        """Return all blocks: wide inside, narrow between them."""
+        """Return all layers: most are wide inside and narrow between them."""
         return list(self.features)
 
     @classmethod

@@ -6,7 +6,7 @@ from typing import Any
 from neurofocus.evaluation.curve import CurvePoint
 from neurofocus.workflows.report.tables import number
 
-__all__ = ["exit_points", "exit_sentence"]
+__all__ = ["clock_points", "clock_sentence", "exit_points", "exit_sentence"]
 
 _SERIES = {
     "conditional": "conditional exit",
@@ -25,6 +25,28 @@ def exit_points(exits: Mapping[str, Any]) -> list[CurvePoint]:
         for point in exits[kind]
         if None not in point["balanced_accuracy"].values()
     ]
+
+
+def clock_points(exits: Mapping[str, Any], seconds: Mapping[str, Any]) -> list[CurvePoint]:
+    """Return the curves against seconds; exits at random are not timed, as nobody would run them."""
+    timed = {
+        kind: [point | {"gflops": spent} for point, spent in zip(exits[kind], seconds[kind], strict=True)]
+        for kind in ("conditional", "fixed")
+    }
+    return exit_points(timed | {"random": []})
+
+
+def clock_sentence(exits: Mapping[str, Any], seconds: Mapping[str, Any]) -> str:
+    """Return what the clock says half-way between the cheapest and the dearest exit."""
+    points = exits["conditional"]
+    middle = len(points) // 2
+    spent, whole = seconds["conditional"][middle], seconds["fixed"][-1]
+    share = points[middle]["gflops"] / exits["fixed"][-1]["gflops"]
+    return (
+        f"{1000 * spent:.4g} ms a scan and model instead of {1000 * whole:.4g} ({100 * spent / whole:.0f} %) at "
+        f"{100 * share:.0f} % of the GFLOPs: the model only, prepared scans, batches of {seconds['batch_size']}, all budgets and "
+        "lengths in turn."
+    )
 
 
 def exit_sentence(exits: Mapping[str, Any]) -> str:

@@ -26,7 +26,7 @@ from neurofocus.ingest.flow import FlowStep
 from neurofocus.schema.cohort import CohortSpec
 from neurofocus.workflows.page import page_template
 from neurofocus.workflows.report import tables
-from neurofocus.workflows.report.exits import exit_points, exit_sentence
+from neurofocus.workflows.report.exits import clock_points, clock_sentence, exit_points, exit_sentence
 from neurofocus.workflows.report.notes import read_notes
 
 __all__ = ["Example", "ReportData", "write_report"]
@@ -75,6 +75,7 @@ class ReportData:
         config: the run configuration as plain values.
         examples: a few test scans.
         warnings: of reading, preparing and training, one sentence each.
+        exit_seconds: what ``workflows.exit_seconds`` measured; none: nothing was.
     """
 
     title: str
@@ -88,6 +89,7 @@ class ReportData:
     config: Mapping[str, Any]
     examples: Sequence[Example] = field(default_factory=tuple)
     warnings: Sequence[str] = field(default_factory=tuple)
+    exit_seconds: Mapping[str, Any] | None = None
 
 
 def write_report(path: Path, data: ReportData) -> None:
@@ -118,6 +120,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "confusion": tables.confusion_rows(metrics),
         "pictures": _pictures(data),
         "exits": _exit_picture(metrics),
+        "clock": _clock_picture(metrics, data.exit_seconds),
         "examples": [_picture_of(example) for example in data.examples],
         "cohort_rows": tables.cohort_rows(data.cohort, metrics["classes"]),
         "flow": data.flow,
@@ -169,6 +172,24 @@ def _exit_picture(metrics: Mapping[str, Any]) -> dict[str, str] | None:
         "alt": "Balanced accuracy against GFLOPs a scan for conditional exits, random exits of the same proportions and "
         f"fixed lengths, from {cheapest['gflops']:.4g} to {dearest['gflops']:.4g} GFLOPs. {exit_sentence(exits)}",
         "caption": exit_sentence(exits),
+    }
+
+
+def _clock_picture(metrics: Mapping[str, Any], seconds: Mapping[str, Any] | None) -> dict[str, str] | None:
+    """Return the curves against seconds for both themes; None where no seconds were taken."""
+    if seconds is None or not (points := clock_points(metrics["exits"], seconds)):
+        return None
+    how = f"{seconds['device']}, {seconds['threads']} thread{'s' if seconds['threads'] > 1 else ''}"
+    light, dark = (
+        _data_uri(curve_figure(points, "balanced accuracy", theme, case="scan", clock=how))
+        for theme in (LIGHT, DARK)
+    )
+    sentence = clock_sentence(metrics["exits"], seconds)
+    return {
+        "light": light,
+        "dark": dark,
+        "alt": f"Balanced accuracy against seconds. {sentence}",
+        "caption": sentence,
     }
 
 

@@ -14,6 +14,15 @@ from neurofocus.evaluation.video.scores import VideoScores, multi_hot
 from neurofocus.evaluation.video.summary import measure_names, measure_steps, summarise_videos
 from neurofocus.inference.stages import ExportedModel, Network, stages_of
 from neurofocus.schema.run import RunConfig
+from neurofocus.workflows.exit_run import (
+    ExitRun,
+    Way,
+    ladder_ways,
+    loaded_cases,
+    run_ways,
+    stop_at,
+    to_the_end,
+)
 from neurofocus.workflows.video.answers import refuse_infinite
 from neurofocus.workflows.video.evaluate import (
     VideoEvaluation,
@@ -21,7 +30,6 @@ from neurofocus.workflows.video.evaluate import (
     prediction_table,
 )
 from neurofocus.workflows.video.exit_curve import exit_shares, plan_facts
-from neurofocus.workflows.video.exit_run import ExitRun, Way, run_ways, stop_at, to_the_end
 from neurofocus.workflows.video.exits import ClipExits, for_crops
 from neurofocus.workflows.video.source import VideoData
 
@@ -119,7 +127,7 @@ def _run(
 ) -> _Found:
     batch = config.train.batch_size
     loader = evaluation_loader(dataset, batch, num_workers=_workers(network, config, timed))
-    return _Found(dataset, run_ways(network, loader, ways, batch_size=batch))
+    return _Found(dataset, run_ways(network, loaded_cases(loader), ways, batch_size=batch))
 
 
 def _metrics(
@@ -151,8 +159,7 @@ def time_exits(
         VideoError: the split has no labelled clips, or one cannot be read.
     """
     plan = for_crops(exits, config.video.test_crops).plan
-    ways = [Way(plan, rule) for rule in plan.rules]
-    ways += [stop_at(plan, place) for place in range(len(plan.ladder.steps))]
+    ways = ladder_ways(plan, plan.rules)
     found = _run(network, data.dataset(data.clips(split), config), config, ways, timed=True)
     seconds = [run.seconds for run in found.runs]
     number = len(plan.rules)

@@ -59,7 +59,7 @@ class ClipPrediction:
         interval = " (95 % interval {:.3f} to {:.3f})".format(*known) if known else ""
         return (
             f" of {stop['full_gflops']:.4g}, after {looked}; expected accuracy {expected['top1']:.3f}{interval} at "
-            f"{expected['gflops']:.4g} GFLOPs"
+            f"{expected['gflops']:.4g} GFLOPs, by {expected['from']}"
         )
 
 

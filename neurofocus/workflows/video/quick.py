@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from neurofocus.errors import ConfigError
 from neurofocus.inference.hardware import check_bfloat16
 from neurofocus.inference.optimise import optimised
 from neurofocus.inference.stages import ExportedModel
@@ -28,5 +29,9 @@ def in_bfloat16(video: VideoModel) -> VideoModel:
     Raises:
         ConfigError: the device would be slower for it, or the model is an exported one.
     """
-    check_bfloat16(next(video.of_torch("--precision bf16").parameters()).device)
+    device = next(video.of_torch("--precision bf16").parameters()).device
+    try:
+        check_bfloat16(device)
+    except ConfigError as error:
+        raise ConfigError(f"--precision bf16: {error}; here that is --precision f32") from None
     return replace(video, bfloat16=True, source=video.source | {"precision": "bf16"})

@@ -136,9 +136,10 @@ def _solved(video: VideoModel, data: VideoData, scored: str, solve_on: str) -> C
         raise ConfigError(
             f"--solve-exits {split}: is the split that is scored; thresholds must not be solved on it, choose another"
         )
-    kind = f"clips of the {split} split" + (", which the model has learned on" if split == "train" else "")
+    learned = split == "train"
+    kind = f"clips of the {split} split" + (", which the model has learned on" if learned else "")
     model = video.of_torch("--solve-exits")
-    exits = solve_exits(model, data, data.clips(split), video.config, kind=kind)
+    exits = solve_exits(model, data, data.clips(split), video.config, kind=kind, learned=learned)
     if exits is None:
         raise ConfigError(
             f"--solve-exits {split}: {video.source['name']} answers once, after all of its work; leave the option out"

@@ -340,7 +340,7 @@ def test_a_clip_that_stops_after_one_frame(stopping: VideoModel, tmp_path: Path)
     (line, *_) = found.summary_lines()
     assert line.endswith(
         f"({costs[3]:.4g} GFLOPs of {costs[5]:.4g}, after 1 focus frame; expected accuracy 0.500 (95 % interval 0.451 to 0.549) at "
-        f"{costs[3]:.4g} GFLOPs)"
+        f"{costs[3]:.4g} GFLOPs, by 400 clips)"
     )
     assert all(file.exists() for file in found.files.values())
 

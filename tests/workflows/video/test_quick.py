@@ -51,5 +51,5 @@ def test_bfloat16_is_for_encoders_and_told_in_results(monkeypatch: MonkeyPatch) 
 
 def test_bfloat16_is_refused_where_it_is_slow(monkeypatch: MonkeyPatch) -> None:
     monkeypatch.setattr(hardware, "cpu_flags", lambda: frozenset({"avx2"}))
-    with pytest.raises(ConfigError, match="bfloat16: this CPU"):
+    with pytest.raises(ConfigError, match=r"--precision bf16: .*this CPU.*here that is --precision f32"):
         in_bfloat16(model_of("archery", "bowling"))

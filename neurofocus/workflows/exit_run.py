@@ -1,4 +1,4 @@
-"""Real clips through the exit runner: the same clips in several ways, decoded once, with the model's seconds."""
+"""Cases through the exit runner: the same ones in several ways, read once, with the model's seconds."""
 
 import time
 from collections import deque
@@ -21,7 +21,7 @@ from neurofocus.model.cost import measure_cost
 from neurofocus.schema.early_exit import ExitLadder, ExitPlan, ExitRule
 from neurofocus.schema.model import ModelConfig
 
-__all__ = ["ExitRun", "Way", "run_ways", "stop_at", "to_the_end"]
+__all__ = ["ExitRun", "Way", "ladder_ways", "loaded_cases", "run_ways", "stop_at", "to_the_end"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -29,7 +29,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Way:
-    """One way to run clips: where they may stop, and when they do."""
+    """One way to run cases: where they may stop, and when they do."""
 
     plan: ExitPlan
     rule: ExitRule
@@ -37,13 +37,13 @@ class Way:
 
 @dataclass(frozen=True)
 class ExitRun:
-    """What came of N clips, in the order of the data set.
+    """What came of N cases, in their order.
 
     Attributes:
         steps: the model's exit step at which each stopped, [N].
         probabilities: its answers, [N, K].
         gflops: what they cost, [N].
-        seconds: of the model, a clip; without reading and decoding.
+        seconds: of the model, a case; without reading and decoding.
     """
 
     steps: Ints
@@ -53,8 +53,16 @@ class ExitRun:
 
 
 def stop_at(plan: ExitPlan, place: int) -> Way:
-    """Return the way in which every clip goes on to the same step of the ladder, in one go."""
+    """Return the way in which every case goes on to the same step of the ladder, in one go."""
     return _only(plan.ladder.steps[place], plan.ladder.gflops[place], plan.order)
+
+
+def ladder_ways(plan: ExitPlan, rules: Sequence[ExitRule]) -> list[Way]:
+    """Return one way a rule, then one a step of the ladder."""
+    return [
+        *(Way(plan, rule) for rule in rules),
+        *(stop_at(plan, place) for place in range(len(plan.ladder.steps))),
+    ]
 
 
 def to_the_end(config: ModelConfig, crops: int) -> Way:
@@ -70,19 +78,19 @@ def _only(step: int, gflops: float, order: Order) -> Way:
 
 
 def run_ways(
-    network: Network, loader: DataLoader[Batch], ways: Sequence[Way], *, batch_size: int
+    network: Network, cases: Iterable[CaseFrames], ways: Sequence[Way], *, batch_size: int
 ) -> list[ExitRun]:
-    """Run the same clips in several ways, which take turns, so that a busy machine slows all of them alike.
+    """Run the same cases in several ways, which take turns, so that a busy machine slows all of them alike.
 
-    Every clip is decoded once. The first batch is run before the clocks start.
+    Every case is read once. The first batch is run before the clocks start.
 
     Args:
         network: a model of PyTorch in evaluation mode, or an exported one.
-        loader: of the clips, in order.
+        cases: in order.
         ways: at least one.
-        batch_size: clips that are live at a time, in each way.
+        batch_size: cases that are live at a time, in each way.
     """
-    cases = _cases(loader)
+    cases = iter(cases)
     first = list(islice(cases, batch_size))
     if len(ways) > 1:
         for way in ways:
@@ -95,7 +103,7 @@ def run_ways(
         for stage, source, way in zip(stages, sources, ways, strict=True)
     ]
     del sources
-    # One answer of each way at a time: none reads further ahead than a batch, so few clips are kept.
+    # One answer of each way at a time: none reads further ahead than a batch, so few cases are kept.
     answers = list(zip(*runs, strict=True))
     columns = zip(*answers, strict=True)
     return [_result(own, stage.seconds) for own, stage in zip(columns, stages, strict=True)]
@@ -158,7 +166,7 @@ def _answers(
     return run_with_exits(stages, cases, way.plan, way.rule, batch_size=batch_size)
 
 
-def _cases(loader: DataLoader[Batch]) -> Iterator[CaseFrames]:
+def loaded_cases(loader: DataLoader[Batch]) -> Iterator[CaseFrames]:
     """Yield the clips one by one; workers decode the next ones meanwhile."""
     for batch in loader:
         frames, glances = batch["frames"], batch.get("glance_frames")
