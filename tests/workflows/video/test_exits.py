@@ -179,6 +179,8 @@ def test_training_clips_where_no_others_are_free(without_test: VideoData, share:
     found = exits_after_training(model, without_test, config)
     assert found is not None
     assert (found.solved_on, found.split) == (said, "train")
+    # No interval for clips that the model has learned on.
+    assert (found.expected(found.plan.rules[0])["top1_interval"] is None) == (share == 0)
     with pytest.raises(VideoError, match="clip 'v0' cannot be used"):
         evaluate_videos(model, without_test, "validation", config)
 
