@@ -52,7 +52,7 @@ def run(folder: Path, overrides: list[str]) -> None:
     run_fold(make_job(*overrides), folder)
 
 
-def search(folder: Path, trials: int, epochs: int) -> None:
+def search(folder: Path, trials: int, epochs: int, space: SearchSpace = SPACE) -> None:
     """Take part in a search over the job; for child processes, one of which a test kills."""
     job = make_job(f"train.epochs={epochs}", "threads=1")
-    search_fold(FoldSearch(job, SPACE, trials=trials, folder=folder))
+    search_fold(FoldSearch(job, space, trials=trials, folder=folder))

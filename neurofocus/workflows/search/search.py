@@ -71,6 +71,7 @@ def search_fold(search: FoldSearch, *, device: torch.device | str = "cpu") -> di
             running = _count(optuna, study, "RUNNING")
             taken = None
             if ended + running < search.trials:
+                study.sampler = _sampler(optuna, search, len(study.get_trials(deepcopy=False)))
                 trial = study.ask()
                 taken = (trial, _hold(search.folder, trial.number))
             elif not running:
@@ -120,14 +121,19 @@ def _refuse_other(search: FoldSearch) -> None:
 
 def _study(optuna: Any, search: FoldSearch) -> Any:
     backend = optuna.storages.journal.JournalFileBackend(str(search.folder / "journal.log"))
-    config = search.job.config
+    epochs = search.job.config.train.epochs
     return optuna.create_study(
         storage=optuna.storages.JournalStorage(backend),
         study_name=f"fold-{search.job.fold}",
         load_if_exists=True,
-        sampler=optuna.samplers.TPESampler(seed=derive_seed("search", config.seed, search.job.fold) % 2**32),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=config.train.epochs // 4),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=epochs // 4),
     )
+
+
+def _sampler(optuna: Any, search: FoldSearch, number: int) -> Any:
+    """Return the sampler of one trial: with the same seed, workers side by side would draw the same settings."""
+    seed = derive_seed("search", search.job.config.seed, search.job.fold, number)
+    return optuna.samplers.TPESampler(seed=seed % 2**32)
 
 
 def _hold(folder: Path, number: int) -> FileLock:
@@ -158,7 +164,6 @@ def _run_trial(optuna: Any, study: Any, trial: Any, search: FoldSearch, device: 
     job = replace(search.job, config=with_settings(search.job.config, settings, "search space"))
     # Named by its settings, so that a trial that is run again finds its checkpoint.
     name = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
-    folder = search.folder / "trials" / name
 
     def watch(record: EpochRecord) -> None:
         assert record.validation_loss is not None  # a fold always has a validation part
@@ -166,15 +171,29 @@ def _run_trial(optuna: Any, study: Any, trial: Any, search: FoldSearch, device: 
         if trial.should_prune():
             raise optuna.TrialPruned
 
+    with _own_folder(search.folder / "trials" / name, trial.number) as folder:
+        try:
+            history = train_only(job, folder, watch, device=device)
+        except (optuna.TrialPruned, DivergedError):
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        else:
+            losses = [record.validation_loss for record in history if record.validation_loss is not None]
+            study.tell(trial, min(losses))
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _own_folder(folder: Path, number: int) -> Iterator[Path]:
+    """Give the folder of some settings, or a twin's while another worker has the same settings at hand."""
+    lock = FileLock(folder.parent.with_name(f".settings-{folder.name}.lock"), timeout=0)
     try:
-        history = train_only(job, folder, watch, device=device)
-    except (optuna.TrialPruned, DivergedError):
-        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-    else:
-        study.tell(
-            trial, min(record.validation_loss for record in history if record.validation_loss is not None)
-        )
-    shutil.rmtree(folder, ignore_errors=True)
+        lock.acquire()
+    except Timeout:
+        folder = folder.with_name(f"{folder.name}-{number}")
+    try:
+        yield folder
+    finally:
+        lock.release()
 
 
 def _suggest(trial: Any, name: str, kind: SearchRange) -> bool | int | float | str:

@@ -113,13 +113,23 @@ def test_two_workers_of_which_one_is_killed(tmp_path: Path, synthetic: ModuleTyp
 
 
 @pytest.mark.slow
-def test_two_workers_share_the_trials(tmp_path: Path, synthetic: ModuleType) -> None:
+@pytest.mark.parametrize("choices", [None, [0.002]])
+def test_two_workers_share_the_trials(
+    tmp_path: Path, synthetic: ModuleType, choices: list[float] | None
+) -> None:
+    """They draw other settings each; where there is only one choice, they do not meet in its folder."""
     folder, trials = tmp_path / "fold-2", 6
+    space = synthetic.SPACE
+    if choices is not None:
+        space = SearchSpace.model_validate({"space": {"train.weight_decay": {"choices": choices}}})
     context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=synthetic.search, args=(folder, trials, 2)) for _ in range(2)]
+    workers = [context.Process(target=synthetic.search, args=(folder, trials, 2, space)) for _ in range(2)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join(600)
     assert [worker.exitcode for worker in workers] == [0, 0]
-    assert len(read_tsv(folder / "trials.tsv")) == trials
+    found = read_tsv(folder / "trials.tsv")
+    assert len(found) == trials
+    settings = found.drop(columns=["trial", "state", "validation_loss"]).drop_duplicates()
+    assert len(settings) == (trials if choices is None else 1)
