@@ -21,7 +21,7 @@ from neurofocus.model.cost import measure_cost
 from neurofocus.schema.early_exit import ExitLadder, ExitPlan, ExitRule
 from neurofocus.schema.model import ModelConfig
 
-__all__ = ["ExitRun", "Way", "ladder_ways", "loaded_cases", "run_ways", "stop_at", "to_the_end"]
+__all__ = ["ExitRun", "Way", "clock", "ladder_ways", "loaded_cases", "run_ways", "stop_at", "to_the_end"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -121,6 +121,15 @@ def _result(answers: Sequence[ExitAnswer], seconds: float) -> ExitRun:
         gflops=np.array([answer.gflops for answer in ordered]),
         seconds=seconds / len(ordered),
     )
+
+
+def clock(device: torch.device, batch_size: int) -> dict[str, Any]:
+    """Return how seconds were measured."""
+    return {
+        "batch_size": batch_size,
+        "threads": torch.get_num_threads(),
+        "device": device.type if device.type == "cpu" else torch.cuda.get_device_name(device),
+    }
 
 
 class _TimedStages:

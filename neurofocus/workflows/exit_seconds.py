@@ -18,7 +18,7 @@ from neurofocus.schema.run import RunConfig
 from neurofocus.training.reproducible import reproducible
 from neurofocus.workflows.bundle import ModelBundle
 from neurofocus.workflows.exit_curves import budget_places, rule_at
-from neurofocus.workflows.exit_run import ladder_ways, run_ways
+from neurofocus.workflows.exit_run import clock, ladder_ways, run_ways
 from neurofocus.workflows.folds.record import FoldResult
 
 __all__ = ["FoldFrames", "read_exit_seconds", "time_folds", "write_exit_seconds"]
@@ -54,16 +54,14 @@ def time_folds(
             assert isinstance(fast, UniAdaFocus)
             runs = run_ways(fast, cases, ways, batch_size=config.train.batch_size)
             rows.append([run.seconds for run in runs])
+        measured = clock(next(bundle.models[0].parameters()).device, config.train.batch_size)
     means = np.average(rows, axis=0, weights=[len(scans) for scans in frames]).tolist()
     number = len(budget_places(config.exit, results[0].exits))
-    device = next(bundle.models[0].parameters()).device
     return {
         "conditional": means[:number],
         "fixed": means[number:],
         "unit": "seconds a scan and model, model only, without reading and preparing",
-        "batch_size": config.train.batch_size,
-        "threads": threads,
-        "device": device.type if device.type == "cpu" else torch.cuda.get_device_name(device),
+        **measured,
     }
 
 

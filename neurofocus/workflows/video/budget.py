@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from neurofocus.data.loaders import evaluation_loader
 from neurofocus.data.video.dataset import VideoDataset
@@ -17,6 +16,7 @@ from neurofocus.schema.run import RunConfig
 from neurofocus.workflows.exit_run import (
     ExitRun,
     Way,
+    clock,
     ladder_ways,
     loaded_cases,
     run_ways,
@@ -175,11 +175,9 @@ def _workers(network: Network, config: RunConfig, timed: bool) -> int:
 
 def _clock(network: Network, config: RunConfig) -> dict[str, Any]:
     """Return how seconds were measured."""
-    device = stages_of(network).device
+    stages = stages_of(network)
     return {
-        "runtime": stages_of(network).runtime,
+        "runtime": stages.runtime,
         "unit": "seconds a clip, model only, without reading and decoding",
-        "batch_size": config.train.batch_size,
-        "threads": torch.get_num_threads(),
-        "device": device.type if device.type == "cpu" else torch.cuda.get_device_name(device),
+        **clock(stages.device, config.train.batch_size),
     }
